@@ -1,0 +1,1 @@
+"""Credit: outcomes become per-token weights; a file an estimator or selector, each a pure tensor function."""

@@ -1,0 +1,175 @@
+"""The protocols of the credit room: selectors say which tokens train, credit says how much each one counts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pilothouse.core.parts import SLOT, Catalogue, Part, Settings, SummedCatalogue, validated
+from pilothouse.core.rollouts import Rollouts
+
+
+class _Chains(Catalogue):
+    """Selectors compose by following one another: ``a + b``."""
+
+    def parse(self, text: str) -> Part:
+        names = [name.strip() for name in text.split("+")]
+        if len(names) == 1:
+            return super().parse(text)
+        return validated(self.find("chain"), {"parts": names}, f"selector '{text}'")
+
+
+class Select(Part):
+    """Shrinks ``train_mask`` (what carries a loss) or ``stats_mask`` (what counts in statistics), never grows them.
+
+    Class attributes:
+        drops_groups: True when it may silence whole groups, so that drawing more prompts can refill the batch.
+    """
+
+    catalogue: ClassVar[Catalogue] = _Chains("selector", "pilothouse.credit")
+    drops_groups: ClassVar[bool] = False
+
+    def __call__(self, rollouts: Rollouts) -> Rollouts:
+        """Return the rollouts with smaller masks."""
+        raise NotImplementedError
+
+    def may_drop_groups(self) -> bool:
+        """Return whether whole groups may be silenced under these settings."""
+        return self.drops_groups
+
+    def __add__(self, other: Select) -> Chain:
+        """Return the selector that applies this one, then the other."""
+        mine = self.parts if isinstance(self, Chain) else [self]
+        theirs = other.parts if isinstance(other, Chain) else [other]
+        return Chain(parts=[*mine, *theirs])
+
+
+class Everything(Select):
+    """Trains on every token the policy chose in an episode that was judged."""
+
+    name: ClassVar[str] = "everything"
+
+    def __call__(self, rollouts: Rollouts) -> Rollouts:
+        """Return the rollouts unchanged."""
+        return rollouts
+
+
+class Chain(Select):
+    """Selectors applied one after the other.
+
+    Args:
+        parts: the selectors, first to last.
+    """
+
+    name: ClassVar[str] = "chain"
+    parts: list[Annotated[Select, SLOT]]
+
+    def __call__(self, rollouts: Rollouts) -> Rollouts:
+        """Apply every selector in turn."""
+        for part in self.parts:
+            rollouts = part(rollouts)
+        return rollouts
+
+    def may_drop_groups(self) -> bool:
+        """Return whether any part may silence whole groups."""
+        return any(part.may_drop_groups() for part in self.parts)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of every part that has one, by position."""
+        return {str(i): part.state_dict() for i, part in enumerate(self.parts) if part.state_dict()}
+
+    def load_state_dict(self, state: Any) -> None:
+        """Restore the parts' state."""
+        for i, part in enumerate(self.parts):
+            part.load_state_dict(state.get(str(i), {}))
+
+
+class Credit(Part):
+    """Turns rewards into one weight per response token. Credits add and scale: ``0.5 * GRPO() + 0.5 * RLOO()``.
+
+    Class attributes:
+        needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values"}.
+        group_relative: True when a group of one episode gives no signal; such configurations are refused.
+    """
+
+    catalogue: ClassVar[Catalogue] = SummedCatalogue("credit", "pilothouse.credit")
+    needs: ClassVar[frozenset[str]] = frozenset()
+    group_relative: ClassVar[bool] = False
+
+    def __call__(self, rollouts: Rollouts) -> Float[Tensor, "N T"]:
+        """Return the weight of each response token; 0 outside ``train_mask``."""
+        raise NotImplementedError
+
+    def returns(self, rollouts: Rollouts) -> Float[Tensor, "N T"] | None:
+        """Return the value head's regression targets, for credits that train one."""
+        return None
+
+    def requirements(self) -> frozenset[str]:
+        """Return what this credit, with its settings, needs computed."""
+        return self.needs
+
+    def compares_within_groups(self) -> bool:
+        """Return whether a group of one episode would give no signal under these settings."""
+        return self.group_relative
+
+    def __add__(self, other: Credit) -> Sum:
+        """Return the credit whose weights are the sum of both."""
+        return Sum(terms=[*_terms(self), *_terms(other)])
+
+    def __rmul__(self, factor: float) -> Sum:
+        """Return this credit scaled by a number."""
+        return Sum(terms=[Term(weight=factor * term.weight, part=term.part) for term in _terms(self)])
+
+
+class Term(Settings):
+    """A weighted credit."""
+
+    weight: float = 1.0
+    part: Annotated[Credit, SLOT]
+
+
+def _terms(credit: Credit) -> list[Term]:
+    return credit.terms if isinstance(credit, Sum) else [Term(weight=1.0, part=credit)]
+
+
+class Sum(Credit):
+    """A weighted sum of credits.
+
+    Args:
+        terms: the credits and their weights.
+    """
+
+    name: ClassVar[str] = "sum"
+    terms: list[Term]
+
+    def __call__(self, rollouts: Rollouts) -> Float[Tensor, "N T"]:
+        """Return the weighted sum of the terms' token weights."""
+        total = torch.zeros(rollouts.tokens.shape)
+        for term in self.terms:
+            total = total + term.weight * term.part(rollouts)
+        return total
+
+    def returns(self, rollouts: Rollouts) -> Float[Tensor, "N T"] | None:
+        """Return the targets of the first term that has any."""
+        found = (term.part.returns(rollouts) for term in self.terms)
+        return next((targets for targets in found if targets is not None), None)
+
+    def requirements(self) -> frozenset[str]:
+        """Return what any term needs."""
+        return frozenset[str]().union(*(term.part.requirements() for term in self.terms))
+
+    def compares_within_groups(self) -> bool:
+        """Return whether every term compares within groups."""
+        return all(term.part.compares_within_groups() for term in self.terms)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of every term that has one, by position."""
+        return {str(i): term.part.state_dict() for i, term in enumerate(self.terms) if term.part.state_dict()}
+
+    def load_state_dict(self, state: Any) -> None:
+        """Restore the terms' state."""
+        for i, term in enumerate(self.terms):
+            term.part.load_state_dict(state.get(str(i), {}))

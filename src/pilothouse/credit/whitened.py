@@ -1,0 +1,49 @@
+"""Whitening: weights brought to mean 0 and standard deviation 1 over the trained tokens of the batch."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pilothouse.core.rollouts import Rollouts
+from pilothouse.credit.modifier import Modifier
+
+
+def live_tokens(rollouts: Rollouts) -> Bool[Tensor, "N T"]:
+    """Return the trained tokens of episodes whose reward is finite."""
+    return rollouts.train_mask & rollouts.rewards.isfinite()[:, None]
+
+
+def whiten(
+    weights: Float[Tensor, "N T"], mask: Bool[Tensor, "N T"], counted: Bool[Tensor, "N T"], eps: float = 1e-8
+) -> Float[Tensor, "N T"]:
+    """Return ``(w - mean) / (std + eps)`` on the mask and 0 off it; all 0 when the counted weights are equal.
+
+    Args:
+        weights: [N, T] what to whiten.
+        mask: [N, T] tokens that get a result.
+        counted: [N, T] tokens that enter the mean and the (population) std.
+        eps: added to the std.
+    """
+    values = weights[counted].double()
+    if not values.numel() or values.min() == values.max():
+        return torch.zeros_like(weights)
+    scale, centre = torch.std_mean(values, correction=0)
+    return torch.where(mask, (weights - float(centre)) / (float(scale) + eps), 0.0)
+
+
+class Whitened(Modifier):
+    """Whitens the inner credit's weights over the trained tokens that count in statistics.
+
+    Lite PPO must not be whitened: that would undo its scaling up to a constant (Liu et al. 2025, arXiv 2508.08221).
+    """
+
+    name: ClassVar[str] = "whitened"
+
+    def after(self, weights: Float[Tensor, "N T"], rollouts: Rollouts) -> Float[Tensor, "N T"]:
+        """Return the whitened weights."""
+        live = live_tokens(rollouts)
+        return whiten(weights, live, live & rollouts.stats_mask[:, None])

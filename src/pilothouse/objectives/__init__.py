@@ -1,0 +1,1 @@
+"""Objectives: a file a loss family and one aggregation function with named modes."""

@@ -1,0 +1,165 @@
+"""The objective protocol: a loss over one micro-batch that states its denominator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pilothouse.core.errors import ConfigError
+from pilothouse.core.parts import SLOT, Catalogue, Part, Settings, SummedCatalogue
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The denominators of a whole optimiser step, however it is split into micro-batches.
+
+    Args:
+        tokens: tokens with a loss.
+        sequences: episodes with at least one such token.
+        max_length: the length limit of a response, in tokens.
+    """
+
+    tokens: int
+    sequences: int
+    max_length: int
+
+    @staticmethod
+    def of(mask: Bool[Tensor, "N T"], max_length: int | None = None) -> Totals:
+        """Return the denominators of a batch.
+
+        Args:
+            mask: [N, T] tokens with a loss.
+            max_length: the response length limit; T if not given.
+        """
+        limit = mask.shape[1] if max_length is None else max_length
+        return Totals(int(mask.sum()), int(mask.any(dim=1).sum()), limit)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss reads: one micro-batch, every tensor [B, T] and on the policy's device.
+
+    Args:
+        logprobs: log-probabilities of the taken tokens under the policy being trained; carries the gradient.
+        old_logprobs: the same under the policy that started this update; no gradient.
+        weights: credit of each token.
+        mask: tokens with a loss.
+        totals: denominators of the whole optimiser step.
+        sampler_logprobs: the sampler's log-probabilities, NaN where unknown.
+        ref_logprobs: log-probabilities under the reference policy, if an objective needs them.
+        entropy: entropy of the policy at each token, if an objective needs it; carries the gradient.
+        values: value head's estimates; carries the gradient.
+        old_values: the estimates that credit was computed from.
+        returns: the value head's targets.
+    """
+
+    logprobs: Float[Tensor, "B T"]
+    old_logprobs: Float[Tensor, "B T"]
+    weights: Float[Tensor, "B T"]
+    mask: Bool[Tensor, "B T"]
+    totals: Totals
+    sampler_logprobs: Float[Tensor, "B T"] | None = None
+    ref_logprobs: Float[Tensor, "B T"] | None = None
+    entropy: Float[Tensor, "B T"] | None = None
+    values: Float[Tensor, "B T"] | None = None
+    old_values: Float[Tensor, "B T"] | None = None
+    returns: Float[Tensor, "B T"] | None = None
+
+
+class Objective(Part):
+    """A loss. Objectives add and scale: ``Clipped() + 0.01 * ReferenceKL()``.
+
+    Calling it returns ``(loss, metrics)``. The loss and every metric are already divided by the totals of the whole
+    step, so that micro-batches simply add up.
+
+    Class attributes:
+        needs: what the trainer must supply besides log-probabilities, of {"ref_logprobs", "entropy", "values"}.
+        weights_only: True when an episode whose weights are all 0 adds exactly nothing to loss and gradient, so that
+            its forward pass can be skipped.
+    """
+
+    catalogue: ClassVar[Catalogue] = SummedCatalogue("objective", "pilothouse.objectives")
+    needs: ClassVar[frozenset[str]] = frozenset()
+    weights_only: ClassVar[bool] = False
+
+    def __call__(self, batch: Batch) -> tuple[Float[Tensor, ""], dict[str, float]]:
+        """Return the micro-batch's share of the loss, and of each metric."""
+        raise NotImplementedError
+
+    def requirements(self) -> frozenset[str]:
+        """Return what this objective, with its settings, needs supplied."""
+        return self.needs
+
+    def supplied(self, tensor: Tensor | None, what: str) -> Tensor:
+        """Return ``tensor``, one of the batch's optional fields.
+
+        Raises:
+            ConfigError: the batch was made without it.
+        """
+        if tensor is None:
+            raise ConfigError(f"objective '{self.name}' needs {what}; fill that field of its Batch")
+        return tensor
+
+    def ignores_weightless(self) -> bool:
+        """Return whether episodes of zero weight can be skipped under these settings."""
+        return self.weights_only
+
+    def __add__(self, other: Objective) -> Sum:
+        """Return the objective whose loss is the sum of both."""
+        return Sum(terms=[*_terms(self), *_terms(other)])
+
+    def __rmul__(self, factor: float) -> Sum:
+        """Return this objective scaled by a number."""
+        return Sum(terms=[Term(weight=factor * term.weight, part=term.part) for term in _terms(self)])
+
+
+class Term(Settings):
+    """A weighted objective."""
+
+    weight: float = 1.0
+    part: Annotated[Objective, SLOT]
+
+
+def _terms(objective: Objective) -> list[Term]:
+    return objective.terms if isinstance(objective, Sum) else [Term(weight=1.0, part=objective)]
+
+
+class Sum(Objective):
+    """A weighted sum of objectives.
+
+    Args:
+        terms: the objectives and their weights.
+    """
+
+    name: ClassVar[str] = "sum"
+    terms: list[Term]
+
+    def __call__(self, batch: Batch) -> tuple[Float[Tensor, ""], dict[str, float]]:
+        """Return the weighted sum of the terms' losses and all their metrics."""
+        total, metrics = torch.zeros((), device=batch.logprobs.device), dict[str, float]()
+        for term in self.terms:
+            loss, figures = term.part(batch)
+            total = total + term.weight * loss
+            metrics.update(figures)
+        return total, metrics
+
+    def requirements(self) -> frozenset[str]:
+        """Return what any term needs."""
+        return frozenset[str]().union(*(term.part.requirements() for term in self.terms))
+
+    def ignores_weightless(self) -> bool:
+        """Return whether every term ignores episodes of zero weight."""
+        return all(term.part.ignores_weightless() for term in self.terms)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of every term that has one, by position."""
+        return {str(i): term.part.state_dict() for i, term in enumerate(self.terms) if term.part.state_dict()}
+
+    def load_state_dict(self, state: Any) -> None:
+        """Restore the terms' state."""
+        for i, term in enumerate(self.terms):
+            term.part.load_state_dict(state.get(str(i), {}))
