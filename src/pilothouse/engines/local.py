@@ -1,0 +1,395 @@
+"""The local engine: continuous batching over a Hugging Face model, in the process and on the weights of the trainer.
+
+Rows that finish leave at once, waiting ones join in batches; what sequences share is computed once. A sample depends on
+its request's seed and on the weights, not on its neighbours: only the last bits of a logit depend on the shape of the
+batch, so a draw could differ there if its random number fell within that rounding of the border of two tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pilothouse.core.errors import EngineError
+from pilothouse.core.requests import (
+    Call,
+    Codec,
+    Continuation,
+    Logprob,
+    Reply,
+    Request,
+    Sample,
+    Sampled,
+    Scored,
+    StopReason,
+    Tokens,
+    Value,
+    Valued,
+)
+from pilothouse.core.results import Cost
+from pilothouse.engines.checks import check
+from pilothouse.engines.decoder import Decoder, LanguagePolicy, ValuePolicy
+from pilothouse.engines.prefixes import PrefixStore, common_length
+from pilothouse.engines.rows import Job, LiveRows, Row
+from pilothouse.engines.sampling import draw, row_key, uniform
+from pilothouse.engines.stops import CHECK, CONTINUE, EOS, STOP, StopRules
+
+STEM_TOKENS = 16  #: shortest shared stem worth a forward pass of its own
+
+
+class LocalEngine:
+    """Answers requests with a policy's own model.
+
+    Args:
+        policy: the policy; its weights are neither copied nor changed.
+        max_rows: most sequences in one batch.
+        default_max_tokens: length limit of a continuation whose request states none, in tokens.
+        prefix_cache_tokens: most tokens whose keys and values are kept for reuse; 0 keeps none.
+
+    Raises:
+        EngineError: the policy's model cannot be batched this way.
+    """
+
+    def __init__(
+        self,
+        policy: LanguagePolicy,
+        *,
+        max_rows: int = 256,
+        default_max_tokens: int = 256,
+        prefix_cache_tokens: int = 32768,
+    ) -> None:
+        self.policy = policy
+        self.max_rows = max_rows
+        self.default_max_tokens = default_max_tokens
+        self._decoder = Decoder(policy)
+        self._store = PrefixStore(prefix_cache_tokens)
+        self._stops = StopRules(policy.codec, policy.eos_ids, self._decoder.vocabulary)
+        self._live = LiveRows(policy.model.device)
+        self._waiting: deque[Row] = deque()
+        self._answered: list[tuple[int, Reply, Cost]] = []
+
+    @property
+    def codec(self) -> Codec:
+        """Text to token ids and back in this policy's vocabulary."""
+        return self.policy.codec
+
+    def submit(self, ticket: int, request: Request) -> None:
+        """Queue a request.
+
+        Args:
+            ticket: the caller's handle, returned with the reply.
+            request: what to answer.
+
+        Raises:
+            EngineError: the request can never be answered.
+        """
+        if isinstance(request, Call):
+            raise EngineError(f"a language model cannot call the tool '{request.tool}'; register it with the runner")
+        if isinstance(request, Value) and getattr(self.policy, "value_head", None) is None:
+            raise EngineError("this policy has no value head; load it with one or send values to another scorer")
+        check(request, self.policy.context, self._decoder.vocabulary)
+        job = Job(ticket, request)
+        if isinstance(request, Sample):
+            job.continuations = [None] * request.n
+            last = len(request.prefix) - 1
+            self._waiting.extend(Row(job, index, request.prefix, last) for index in range(request.n))
+        elif isinstance(request, Value):
+            self._waiting.append(Row(job, 0, request.prefix, 0))
+        elif request.continuation:
+            sequence = (*request.prefix, *request.continuation[:-1])
+            self._waiting.append(Row(job, 0, sequence, len(request.prefix) - 1))
+        else:
+            self._answer(job, Scored(()))
+
+    def poll(self) -> list[tuple[int, Reply, Cost]]:
+        """Work until at least one queued request is answered and return the finished ones with what each one cost."""
+        with self._decoder.session():
+            while not self._answered and (self._waiting or self._live):
+                free = self.max_rows - len(self._live)
+                if self._waiting and free >= min(len(self._waiting), max(1, self.max_rows // 8)):
+                    self._admit(free)
+                else:
+                    self._step()
+        answered, self._answered = self._answered, []
+        return answered
+
+    def policy_changed(self) -> None:
+        """Forget whatever was computed with earlier weights; rows that are running go on under the new ones."""
+        live = self._live
+        for at, row in enumerate(live.rows):
+            row.drawn, row.logprobs, row.paid = live.drawn(at), live.scores(at), 0
+            assert isinstance(row.job.request, Sample)
+            row.sequence = row.job.request.prefix + row.drawn
+            row.reusable = len(row.sequence) - 1
+        self._waiting.extendleft(reversed(live.rows))
+        self._live = LiveRows(self.policy.model.device)
+        self._store.clear()
+
+    def release(self) -> None:
+        """Give the cache's memory back, as between sampling and training; it is allocated again when needed."""
+        self.policy_changed()
+        self._decoder.release()
+
+    def _answer(self, job: Job, reply: Reply, sampled: int = 0) -> None:
+        """Put a reply in the out-tray."""
+        self._answered.append((job.ticket, reply, Cost(sampled, job.computed, job.reused, 1)))
+
+    # --- joining
+
+    def _admit(self, free: int) -> None:
+        """Start as many waiting rows as there is room for."""
+        rows = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
+        values = [row for row in rows if isinstance(row.job.request, Value)]
+        if values:
+            self._value(values)
+        rows = [row for row in rows if not isinstance(row.job.request, Value)]
+        self._compute_stems(rows)
+        scores = [row for row in rows if isinstance(row.job.request, Logprob)]
+        if scores:
+            self._score(scores)
+        samples = [row for row in rows if isinstance(row.job.request, Sample)]
+        if samples:
+            self._start(samples)
+
+    def _compute_stems(self, rows: Sequence[Row]) -> None:
+        """Compute what several sequences begin with once, shortest stems first, and keep it in the store."""
+        owners: dict[Tokens, Row] = {}
+        for row in rows:
+            owners.setdefault(row.sequence, row)
+        ordered = sorted(owners)
+        stems: dict[Tokens, Row] = {}
+        for left, right in pairwise(ordered):
+            limit = min(common_length(left, right), owners[left].reusable, owners[right].reusable)
+            if (
+                STEM_TOKENS <= limit <= self._store.budget
+                and limit - len(self._store.match(left[:limit])) >= STEM_TOKENS
+            ):
+                stems.setdefault(left[:limit], owners[left])
+        while stems:
+            first = [stem for stem in stems if not any(stem[: len(s)] == s for s in stems if s is not stem)]
+            run = sorted((Row(stems[stem].job, 0, stem, len(stem) - 1) for stem in first), key=self._missing)
+            starts = self._reuse(run)
+            self._fill(run, starts)
+            for row, start in zip(run, starts, strict=True):
+                owner = stems.pop(row.sequence)
+                owner.job.computed += len(row.sequence) - start
+                owner.paid += len(row.sequence) - start
+
+    def _missing(self, row: Row) -> int:
+        """Return how many tokens of a row are not kept in the store."""
+        return len(row.sequence) - min(row.reusable, len(self._store.match(row.sequence)))
+
+    def _reuse(self, rows: Sequence[Row]) -> list[int]:
+        """Copy what the store holds of each sequence to the rows after the live ones and return how much that is."""
+        pool, first = self._decoder.pool, len(self._live)
+        pool.reserve(first + len(rows), max(len(row.sequence) for row in rows))
+        slots, places, starts = list[int](), list[int](), list[int]()
+        for at, row in enumerate(rows, first):
+            found = self._store.match(row.sequence)[: row.reusable]
+            begin = at * pool.buffer.shape[2]
+            slots += found
+            places += range(begin, begin + len(found))
+            starts.append(len(found))
+        if slots:
+            pool.load(torch.tensor(slots), torch.tensor(places))
+        return starts
+
+    def _fill(self, rows: Sequence[Row], starts: Sequence[int]) -> Float[Tensor, "B V"]:
+        """Compute the rest of each sequence, keep it in the store and return the logits after its last token."""
+        last = torch.cat([logits[:, -1] for _, _, logits in self._extend(rows, starts, every=False)])
+        self._keep_sound(rows, last.isnan().any(-1).tolist())
+        return last
+
+    def _extend(
+        self, rows: Sequence[Row], starts: Sequence[int], *, every: bool
+    ) -> Iterator[tuple[int, int, Float[Tensor, "B S V"]]]:
+        """Run the rest of each sequence on the rows after the live ones."""
+        return self._decoder.extend(len(self._live), [row.sequence for row in rows], starts, every=every)
+
+    def _keep_sound(self, rows: Sequence[Row], broken: Sequence[bool]) -> None:
+        """Keep what was computed on the rows after the live ones, and clear the rows that hold a NaN."""
+        places = range(len(self._live), len(self._live) + len(rows))
+        sound = [(place, row.sequence) for place, row, bad in zip(places, rows, broken, strict=True) if not bad]
+        self._keep([place for place, _ in sound], [sequence for _, sequence in sound])
+        self._decoder.pool.wipe([place for place, bad in zip(places, broken, strict=True) if bad])
+
+    def _keep(self, places: Sequence[int], sequences: Sequence[Tokens]) -> None:
+        """Copy to the store what it does not hold of the sequences in the given rows."""
+        if not self._store.budget:
+            return
+        wanted: dict[int, int] = {}  # a slot taken back for a later sequence goes to the later one
+        for place, sequence in zip(places, sequences, strict=True):
+            start, slots = self._store.insert(sequence)
+            begin = place * self._decoder.pool.buffer.shape[2] + start
+            wanted.update(zip(slots, range(begin, begin + len(slots)), strict=True))
+        if wanted:
+            self._decoder.pool.save(torch.tensor(list(wanted.values())), torch.tensor(list(wanted)))
+
+    def _start(self, rows: Sequence[Row]) -> None:
+        """Compute the sequences of new rows, once per distinct sequence, and draw their first tokens."""
+        groups: dict[Tokens, list[Row]] = {}
+        for row in rows:
+            groups.setdefault(row.sequence, []).append(row)
+        leaders = sorted((group[0] for group in groups.values()), key=self._missing)
+        pool, first = self._decoder.pool, len(self._live)
+        pool.reserve(first + len(rows), 0)
+        starts = self._reuse(leaders)
+        logits = self._fill(leaders, starts)
+        order, source = list(leaders), list(range(len(leaders)))
+        for at, (leader, start) in enumerate(zip(leaders, starts, strict=True)):
+            leader.job.computed += len(leader.sequence) - start
+            leader.job.reused += max(0, start - leader.paid)
+            for follower in groups[leader.sequence][1:]:
+                follower.job.reused += len(follower.sequence)
+                order.append(follower)
+                source.append(at)
+        if len(order) > len(leaders):
+            columns = max(len(row.sequence) for row in rows)
+            sources = [first + at for at in source[len(leaders) :]]
+            pool.copy_rows(sources, list(range(first + len(leaders), first + len(order))), columns)
+            logits = logits[torch.tensor(source, device=logits.device)]
+        keys, limits, rules = list[int](), list[int](), list[int]()
+        for row in order:
+            request = row.job.request
+            assert isinstance(request, Sample)
+            assert request.seed is not None
+            keys.append(row_key(request.seed, row.index))
+            limits.append(min(request.max_tokens or self.default_max_tokens, self.policy.context - len(request.prefix)))
+            rules.append(self._stops.rule(request.stop, request.stop_tokens))
+        self._live.add(order, keys, limits, rules)
+        self._advance(first, logits)
+
+    # --- running
+
+    def _step(self) -> None:
+        """Feed each live row its last token and draw the next."""
+        live = self._live
+        columns = live.columns
+        self._decoder.pool.reserve(len(live), min(live.final_columns, columns + 256))
+        for row in live.rows:
+            row.job.computed += 1
+        tokens, lengths = live.ints[0, :, None], live.ints[1, :, None]
+        self._advance(0, self._decoder.logits(0, tokens, lengths - 1, columns, 1)[:, -1])
+
+    def _advance(self, first: int, logits: Float[Tensor, "B V"]) -> None:
+        """Draw a token for each row from ``first`` on and take out the rows that it ends."""
+        live = self._live
+        _, lengths, keys, top_k = live.ints[:, first:]
+        temperature, top_p = live.floats[:, first:]
+        cut = np.flatnonzero(live.host[5, first:])
+        tokens, logprobs = draw(
+            logits,
+            uniform(keys, lengths),
+            temperature,
+            top_p,
+            top_k,
+            greedy=bool(live.host[4, first:].any()),
+            truncated=torch.from_numpy(cut).to(logits.device) if len(cut) else None,
+        )
+        drawn = live.record(first, tokens, logprobs)
+        count, limit, _, rule = live.host[:4, first:]
+        effect = self._stops.table[rule, drawn]
+        broken = ~np.isfinite(live.logprobs[np.arange(first, len(live)), count - 1])
+        finished: dict[int, StopReason] = {}
+        for at in np.flatnonzero((effect != CONTINUE) | (count >= limit) | broken).tolist():
+            reason = self._reason(first + at, int(effect[at]), bool(broken[at]))
+            if reason is not None:
+                finished[first + at] = reason
+        if finished:
+            self._finish(finished)
+
+    def _reason(self, at: int, effect: int, broken: bool) -> StopReason | None:
+        """Return why a row ends with the token just drawn, or ``None`` if it goes on."""
+        if broken:
+            return StopReason.ERROR
+        if effect == EOS:
+            return StopReason.EOS
+        count, limit, _, rule = self._live.host[:4, at]
+        if effect == STOP or (effect == CHECK and self._stops.completed(int(rule), self._live.drawn(at))):
+            return StopReason.STOP
+        return StopReason.LENGTH if count >= limit else None
+
+    def _finish(self, finished: dict[int, StopReason]) -> None:
+        """Take out finished rows, keep what was computed for them and answer the requests that are complete."""
+        live, pool = self._live, self._decoder.pool
+        sound, kept = list[int](), list[Tokens]()
+        for at, reason in finished.items():
+            row, tokens = live.rows[at], live.drawn(at)
+            request = row.job.request
+            assert isinstance(request, Sample)
+            if reason is StopReason.ERROR:
+                pool.wipe([at])
+                tokens = tokens[:-1]
+                detail = "the model's logits are not finite; check the weights for NaN"
+            else:
+                sound.append(at)
+                kept.append(request.prefix + tokens[:-1])
+                detail = ""
+            scores = live.scores(at)[: len(tokens)]
+            answer = Continuation(tokens, self.codec.decode(tokens), scores, reason, detail)
+            row.job.continuations[row.index] = answer
+            done = [continuation for continuation in row.job.continuations if continuation is not None]
+            if len(done) == request.n:
+                self._answer(row.job, Sampled(tuple(done)), sum(len(continuation.tokens) for continuation in done))
+        self._keep(sound, kept)
+        columns = live.columns
+        sources, targets = live.remove(list(finished))
+        if sources:
+            pool.copy_rows(sources, targets, columns)
+
+    # --- scoring
+
+    def _score(self, rows: Sequence[Row]) -> None:
+        """Answer ``Logprob`` requests on the rows after the live ones."""
+        rows = sorted(rows, key=self._missing)
+        starts = self._reuse(rows)
+        found = [list[float]() for _ in rows]
+        for low, offset, logits in self._extend(rows, starts, every=True):
+            part = range(low, low + len(logits))
+            self._gather(rows, starts, part, offset, logits, found)
+        self._keep_sound(rows, [math.isnan(sum(logprobs)) for logprobs in found])
+        for row, start, logprobs in zip(rows, starts, found, strict=True):
+            row.job.computed += len(row.sequence) - start
+            row.job.reused += max(0, start - row.paid)
+            self._answer(row.job, Scored(tuple(logprobs)))
+
+    def _gather(
+        self,
+        rows: Sequence[Row],
+        starts: Sequence[int],
+        part: range,
+        offset: int,
+        logits: Float[Tensor, "B S V"],
+        found: list[list[float]],
+    ) -> None:
+        """Append the log-probabilities of the continuation's tokens that these logits predict."""
+        device, width = logits.device, logits.shape[1]
+        wanted, heat, spans = list[list[int]](), list[float](), list[slice]()
+        for at in part:
+            request = rows[at].job.request
+            assert isinstance(request, Logprob)
+            whole = (*request.prefix, *request.continuation)
+            begin = starts[at] + offset  # these logits predict the tokens from begin + 1 on
+            targets = whole[begin + 1 : begin + 1 + width]
+            wanted.append([*targets, *[0] * (width - len(targets))])
+            heat.append(request.temperature or 1.0)
+            spans.append(slice(max(0, len(request.prefix) - 1 - begin), len(targets)))
+        scaled = logits.float() / torch.tensor(heat, device=device)[:, None, None]
+        picked = scaled.log_softmax(-1).gather(-1, torch.tensor(wanted, device=device)[..., None])[..., 0]
+        for at, span, line in zip(part, spans, picked.tolist(), strict=True):
+            found[at] += line[span]
+
+    def _value(self, rows: Sequence[Row]) -> None:
+        """Answer ``Value`` requests with the policy's value head, which runs the model without the cache."""
+        worths = cast(ValuePolicy, self.policy).value_of_prefixes([row.sequence for row in rows])
+        for row, worth in zip(rows, worths, strict=True):
+            row.job.computed += len(row.sequence)
+            self._answer(row.job, Valued(float(worth)))

@@ -1,0 +1,1 @@
+"""Programs: a file a way of using a language policy; no engine and no network in sight."""
