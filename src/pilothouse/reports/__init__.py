@@ -1,0 +1,1 @@
+"""Reports: runs on disk, statistics, figures, claims."""

@@ -1,0 +1,318 @@
+"""Estimates with intervals: nothing is reported as a bare number.
+
+Every resampling takes its generator; none of it needs more than NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+_BLOCK = 1 << 22  # numbers held at a time while resampling
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the range that covers its true value with a stated probability.
+
+    Args:
+        estimate: the point estimate.
+        low: lower end; minus infinity when the data cannot tell.
+        high: upper end; infinity when the data cannot tell.
+        level: the probability, such as 0.95.
+        n: independent units behind it (problems, clusters, seeds).
+    """
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    n: int
+
+    def percent(self, sign: bool = False) -> str:
+        """Return it in percent, such as ``"57.3 % [52.0, 62.4]"``; an unbounded end is a question mark.
+
+        Args:
+            sign: always write the sign, for differences.
+        """
+        form = "+.1f" if sign else ".1f"
+        ends = ", ".join(f"{100 * end:{form}}" if math.isfinite(end) else "?" for end in (self.low, self.high))
+        return f"{100 * self.estimate:{form}} % [{ends}]"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures for JSON."""
+        return asdict(self)
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Return the score interval of a share (Wilson 1927), which stays honest at 0 % and 100 %.
+
+    Args:
+        successes: how many of ``n`` succeeded.
+        n: independent trials.
+        level: coverage.
+
+    Raises:
+        ValueError: there are no trials, or more successes than trials.
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"a share needs 0 <= successes <= n and n >= 1, not {successes} of {n}")
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    share, inflated = successes / n, 1 + z * z / n
+    middle = (share + z * z / (2 * n)) / inflated
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / inflated
+    low = 0.0 if successes == 0 else middle - half
+    high = 1.0 if successes == n else middle + half
+    return Interval(share, low, high, level, n)
+
+
+def clustered_interval(clusters: Sequence[np.ndarray], level: float = 0.95) -> Interval:
+    """Return the mean of all values with a standard error that lets the values of a cluster depend on each other.
+
+    The squared error is C / (C - 1) times the sum over the C clusters of (sum of residuals) squared, over n squared
+    (Liang and Zeger 1986; Miller 2024, arXiv 2411.00640, equation 4); the quantile is Student's with C - 1 degrees of
+    freedom. One cluster says nothing of the spread between clusters: its interval is unbounded. Values that are all 0
+    or all 1 have no spread either: their interval is Wilson's over the clusters, as if each were one trial.
+
+    Args:
+        clusters: the values of each cluster (attempts at one problem), at least one a cluster.
+        level: coverage.
+
+    Raises:
+        ValueError: there is no cluster, or one without values.
+    """
+    sums, sizes = _sums(clusters)
+    count, mean = len(sums), float(sums.sum() / sizes.sum())
+    values = np.concatenate([np.ravel(c) for c in clusters])
+    if mean in (0.0, 1.0) and bool((values == mean).all()):
+        return wilson(round(mean) * count, count, level)
+    if count == 1:
+        return Interval(mean, -math.inf, math.inf, level, 1)
+    error = math.sqrt(count / (count - 1) * float(((sums - sizes * mean) ** 2).sum())) / float(sizes.sum())
+    half = t_quantile(0.5 + level / 2, count - 1) * error
+    low, high = mean - half, mean + half
+    if bool(np.isin(values, (0.0, 1.0)).all()):
+        low, high = max(low, 0.0), min(high, 1.0)
+    return Interval(mean, low, high, level, count)
+
+
+def paired_bootstrap(
+    after: np.ndarray, before: np.ndarray, rng: np.random.Generator, level: float = 0.95, resamples: int = 10_000
+) -> Interval:
+    """Return the mean of ``after - before`` over pairs, with its percentile bootstrap interval (Efron 1979).
+
+    Pairs that all differ by the same amount leave it nothing to vary: the interval is then that single figure.
+
+    Args:
+        after: [n] one figure a problem; NaN where it could not be judged.
+        before: [n] the same problems earlier; a pair with a NaN is left out.
+        rng: draws the resamples.
+        level: coverage.
+        resamples: number of resamples.
+
+    Raises:
+        ValueError: the arrays differ in length, or no pair is whole.
+    """
+    after, before = np.asarray(after, dtype=float), np.asarray(before, dtype=float)
+    if after.shape != before.shape or after.ndim != 1:
+        raise ValueError(f"pairs need two arrays of one length, not shapes {after.shape} and {before.shape}")
+    differences = after - before
+    differences = differences[~np.isnan(differences)]
+    if not len(differences):
+        raise ValueError("no pair has both figures, so there is no difference to estimate")
+    # a resample's mean depends only on how often each distinct value was drawn: few columns for right and wrong
+    values, counts = np.unique(differences, return_counts=True)
+    share = counts / len(differences)
+
+    def draw(size: int) -> np.ndarray:
+        return rng.multinomial(len(differences), share, size=size) @ values / len(differences)
+
+    return _percentile(float(differences.mean()), draw, len(values), level, resamples, len(differences))
+
+
+def clustered_bootstrap(
+    clusters: Sequence[np.ndarray], rng: np.random.Generator, level: float = 0.95, resamples: int = 10_000
+) -> Interval:
+    """Return the mean of all values with a percentile interval from resampling whole clusters.
+
+    Args:
+        clusters: the values of each cluster, at least one a cluster.
+        rng: draws the resamples.
+        level: coverage.
+        resamples: number of resamples.
+
+    Raises:
+        ValueError: there is no cluster, or one without values.
+    """
+    sums, sizes = _sums(clusters)
+    count = len(sums)
+
+    def draw(size: int) -> np.ndarray:
+        chosen = rng.integers(count, size=(size, count))
+        return sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
+
+    return _percentile(float(sums.sum() / sizes.sum()), draw, count, level, resamples, count)
+
+
+def iqm(scores: np.ndarray, rng: np.random.Generator, level: float = 0.95, resamples: int = 10_000) -> Interval:
+    """Return the interquartile mean of runs over tasks with a stratified bootstrap (Agarwal et al. 2021, section 4.3).
+
+    Args:
+        scores: [runs, tasks] normalised scores.
+        rng: draws the resamples: runs with replacement, within each task.
+        level: coverage.
+        resamples: number of resamples.
+
+    Raises:
+        ValueError: ``scores`` is not a filled matrix of finite numbers.
+    """
+    scores = _matrix(scores)
+    runs, tasks = scores.shape
+
+    def draw(size: int) -> np.ndarray:
+        return _middle_mean(_resampled(scores, rng, size).reshape(size, -1))
+
+    return _percentile(float(_middle_mean(scores.reshape(1, -1))[0]), draw, runs * tasks, level, resamples, runs)
+
+
+def probability_of_improvement(
+    a: np.ndarray, b: np.ndarray, rng: np.random.Generator, level: float = 0.95, resamples: int = 2000
+) -> Interval:
+    """Return the chance that a run of ``a`` beats a run of ``b`` on a random task (Agarwal et al. 2021, section 4.3).
+
+    Args:
+        a: [runs of a, tasks] scores; a tie counts one half.
+        b: [runs of b, tasks] scores.
+        rng: draws the resamples: runs with replacement, within each task.
+        level: coverage.
+        resamples: number of resamples.
+
+    Raises:
+        ValueError: the matrices are not finite or differ in tasks.
+    """
+    a, b = _matrix(a), _matrix(b)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"both need the same tasks, not {a.shape[1]} and {b.shape[1]}")
+
+    def chance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        wins = np.sign(x[:, :, None, :] - y[:, None, :, :])
+        return 0.5 + 0.5 * wins.mean(axis=(1, 2, 3))
+
+    def draw(size: int) -> np.ndarray:
+        return chance(_resampled(a, rng, size), _resampled(b, rng, size))
+
+    width = a.size * b.shape[0]
+    return _percentile(float(chance(a[None], b[None])[0]), draw, width, level, resamples, min(len(a), len(b)))
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
+    """Return the mean of ``a - b`` over seeds with Student's t interval; a single seed leaves it unbounded.
+
+    Args:
+        a: a figure a seed.
+        b: a figure for the same seeds.
+        level: coverage.
+
+    Raises:
+        ValueError: the sequences are empty or differ in length.
+    """
+    if not len(a) or len(a) != len(b):
+        raise ValueError(f"a paired difference needs the same seeds on both sides, not {len(a)} and {len(b)}")
+    differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    n, mean = len(differences), float(differences.mean())
+    if n == 1:
+        return Interval(mean, -math.inf, math.inf, level, 1)
+    half = t_quantile(0.5 + level / 2, n - 1) * float(differences.std(ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, level, n)
+
+
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """Return the unbiased chance that one of ``k`` samples is right, from ``n`` drawn (Chen et al. 2021, equation 1).
+
+    Args:
+        n: samples drawn.
+        correct: how many of them were right.
+        k: samples allowed, at most ``n``.
+
+    Raises:
+        ValueError: the three do not fit together.
+    """
+    if not 0 <= correct <= n or not 1 <= k <= n:
+        raise ValueError(f"pass@k needs 0 <= correct <= n and 1 <= k <= n, not n={n}, correct={correct}, k={k}")
+    return 1.0 - math.comb(n - correct, k) / math.comb(n, k)
+
+
+def t_quantile(p: float, freedom: int) -> float:
+    """Return the quantile of Student's t for a whole number of degrees of freedom.
+
+    With t = sqrt(freedom) tan(angle), the chance of lying within +-t is a finite sum of powers of cos(angle)
+    (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4), which bisection on the angle inverts.
+
+    Args:
+        p: probability, in (0, 1).
+        freedom: degrees of freedom, at least 1.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    if not 0 < p < 1 or freedom < 1:
+        raise ValueError(f"Student's t needs 0 < p < 1 and freedom >= 1, not p={p}, freedom={freedom}")
+    if p < 0.5:
+        return -t_quantile(1 - p, freedom)
+    odd = freedom % 2
+    steps = np.arange(1, freedom // 2)
+    ratios = 2 * steps / (2 * steps + 1) if odd else (2 * steps - 1) / (2 * steps)
+    terms = np.cumprod(np.concatenate([np.ones(1), ratios]))
+
+    def inside(angle: float) -> float:
+        series = float(terms @ (math.cos(angle) ** (2.0 * np.arange(len(terms)))))
+        if not odd:
+            return math.sin(angle) * series
+        tail = math.sin(angle) * math.cos(angle) * series if freedom > 1 else 0.0
+        return 2 / math.pi * (angle + tail)
+
+    low, high = 0.0, math.pi / 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if inside(middle) < 2 * p - 1 else (low, middle)
+    return math.sqrt(freedom) * math.tan((low + high) / 2)
+
+
+def _percentile(
+    estimate: float, draw: Callable[[int], np.ndarray], width: int, level: float, resamples: int, n: int
+) -> Interval:
+    """Return the percentile interval of ``resamples`` draws, made in blocks so that memory stays bounded."""
+    block = max(1, _BLOCK // width)
+    draws = np.concatenate([draw(min(block, resamples - done)) for done in range(0, resamples, block)])
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(low), float(high), level, n)
+
+
+def _sums(clusters: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    if not len(clusters) or any(np.size(cluster) == 0 for cluster in clusters):
+        raise ValueError("a clustered mean needs at least one cluster, and at least one value in each")
+    return np.array([np.sum(c, dtype=float) for c in clusters]), np.array([np.size(c) for c in clusters])
+
+
+def _matrix(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim != 2 or not scores.size or not np.isfinite(scores).all():
+        raise ValueError(f"scores must be a [runs, tasks] matrix of finite numbers, not one of shape {scores.shape}")
+    return scores
+
+
+def _resampled(scores: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
+    """[size, runs, tasks]: runs drawn with replacement, for each task on its own."""
+    runs, tasks = scores.shape
+    return scores[rng.integers(runs, size=(size, runs, tasks)), np.arange(tasks)]
+
+
+def _middle_mean(rows: np.ndarray) -> np.ndarray:
+    """Mean of each row without its lowest and highest quarter."""
+    cut = rows.shape[1] // 4
+    return np.sort(rows, axis=1)[:, cut : rows.shape[1] - cut].mean(axis=1)
