@@ -1,0 +1,108 @@
+"""Looking at what exists: a policy's held-out accuracy, and what this machine can do."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pilothouse import __version__
+from pilothouse.core.errors import ConfigError, RunError
+from pilothouse.core.parts import validated
+from pilothouse.core.seeds import SeedTree
+from pilothouse.engines.local import LocalEngine
+from pilothouse.engines.runner import Runner
+from pilothouse.policies.causal_lm import CausalPolicy
+from pilothouse.policies.tiny import tiny_policy
+from pilothouse.programs.base import Sampling
+from pilothouse.programs.group import Group
+from pilothouse.reports.progress import Progress
+from pilothouse.reports.runs import RunStore
+from pilothouse.tasks.base import Task
+from pilothouse.training.config import overlay
+from pilothouse.training.evaluate import evaluate, held_out
+
+
+def evaluate_source(
+    source: str, table: Mapping[str, Any], n: int, samples: int, temperature: float, seed: int, progress: Progress
+) -> dict[str, Any]:
+    """Measure the policy at ``source`` on held-out problems.
+
+    Args:
+        source: a run's folder, a model's folder, or a hub id.
+        table: ``{"task": ...}`` with a name, settings, or both; a run's own task is the default.
+        n: held-out problems.
+        samples: attempts at each.
+        temperature: 0 is greedy.
+        seed: root of the choice of problems and of sampling.
+        progress: shows what happens.
+
+    Raises:
+        ConfigError: there is no task or no model.
+        RunError: the run has not finished yet.
+    """
+    folder, config = Path(source), dict[str, Any]()
+    if (folder / "config.toml").is_file():
+        config = RunStore.open(folder).read_config()
+        if not (folder / "model").is_dir():
+            raise RunError(f"run {folder} is not finished: 'pilothouse train --resume {folder}' completes it")
+        source = str(folder / "model")
+    if n < 1 or samples < 1:
+        raise ConfigError(
+            f"--n and --samples count from 1, not {min(n, samples)}: give at least one problem and attempt"
+        )
+    merged = overlay({"task": config["task"]} if "task" in config else {}, table)
+    if "task" not in merged:
+        raise ConfigError("which task? give --task NAME ('pilothouse tasks' lists them)")
+    task = Task.build(merged["task"])
+    trained = task.name == config.get("task", {}).get("name")  # how long a response may be belongs to the task
+    how = config["program"].get("sampling", {}) if trained else {}
+    sampling = validated(Sampling, {**how, "temperature": temperature}, "the sampling")
+    where = {key: value for key, value in config.get("policy", {}).items() if key in ("device", "dtype")}
+    policy = CausalPolicy.load(source, **where)
+    seeds = SeedTree(seed) / "evaluation"
+    problems = held_out(task, n, seeds / "problems")
+    progress.phase(f"{len(problems)} problems x {samples}")
+    runner = Runner(LocalEngine(policy))
+    found = evaluate(runner, Group(n=samples, sampling=sampling), policy, task, problems, seeds / "samples")
+    return {"source": source, "task": task.name, "temperature": temperature, "seed": seed, **found.to_dict()}
+
+
+def examine() -> dict[str, Any]:
+    """Return versions, devices, extras and the outcome of a small self-test."""
+    found: dict[str, Any] = {"pilothouse": __version__, "python": platform.python_version()}
+    found |= {name: version(name) for name in ("torch", "transformers", "numpy")}
+    found["processor"] = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_properties(0)
+        found["gpu"] = f"{device.name}, {device.total_memory / 2**30:.0f} GiB"
+    else:
+        found["gpu"] = "none; everything runs on the processor"
+    extras = {"datasets": "hub", "peft": "lora", "math_verify": "math", "httpx": "remote", "tensorboard": "trackers"}
+    for module, extra in extras.items():
+        there = importlib.util.find_spec(module) is not None
+        found[f"extra {extra}"] = "ready" if there else f"absent: pip install 'pilothouse[{extra}]'"
+    found["self-test"] = _self_test()
+    return found
+
+
+def _self_test() -> str:
+    """Sample from and differentiate through a nano policy."""
+    policy: CausalPolicy = tiny_policy("0123456789+=", 0, "nano")
+    engine = LocalEngine(policy)
+    from pilothouse.core.requests import Sample, Sampled
+
+    prompt = policy.codec.encode("1+1=")
+    engine.submit(0, Sample(prompt, n=2, max_tokens=4, seed=0))
+    answers = [reply for _, reply, _ in engine.poll()]
+    reply = answers[0]
+    assert isinstance(reply, Sampled)
+    tokens = torch.tensor([reply.continuations[0].tokens])
+    policy.token_scores([prompt], tokens, torch.ones_like(tokens, dtype=torch.bool)).logprobs.sum().backward()
+    return "a small policy samples and trains"

@@ -1,0 +1,105 @@
+"""The figures of one step, and the record of every episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pilothouse.core.rollouts import Rollouts
+from pilothouse.credit.diagnostics import reward_stats
+from pilothouse.policies.causal_lm import CausalPolicy
+
+
+def rollout_metrics(rollouts: Rollouts) -> dict[str, float]:
+    """Return what the rollouts of a step say of the policy.
+
+    ``entropy`` is the mean negative log-probability of the sampled tokens: an unbiased estimate of the policy's
+    entropy in nats per token at the sampling temperature, free of a further forward pass.
+
+    Args:
+        rollouts: the step's episodes before selection.
+    """
+    judged = rollouts.rewards[rollouts.stats_mask]
+    right = [e.score.correct for e in rollouts.episodes if e.score and e.score.correct is not None]
+    known = rollouts.action_mask & rollouts.sampler_logprobs.isfinite()
+    stats = reward_stats(rollouts)
+    row: dict[str, float] = {
+        "episodes": float(len(rollouts)),
+        "reward": _mean(judged),
+        "reward_std": float(judged.std()) if len(judged) > 1 else 0.0,
+        "accuracy": sum(right) / len(right) if right else float("nan"),
+        "length": float(rollouts.lengths.float().mean()),
+        "length_correct": stats.length_correct,
+        "length_wrong": stats.length_wrong,
+        "length_max": float(rollouts.lengths.max()),
+        "truncated": float(rollouts.truncated.float().mean()),
+        "entropy": _mean(-rollouts.sampler_logprobs[known]),
+        "group_std": stats.mean_group_std,
+        "dead_groups": dead_share(rollouts),
+        "verifier_errors": float((~rollouts.stats_mask).sum()),
+    }
+    for name, part in rollouts.reward_parts.items():
+        row[f"reward/{name}"] = _mean(part[part.isfinite()])
+    return row
+
+
+def dead_share(rollouts: Rollouts) -> float:
+    """Return the share of groups whose judged rewards are all equal: they teach a group-relative credit nothing."""
+    groups, rewards = rollouts.groups[rollouts.stats_mask], rollouts.rewards[rollouts.stats_mask]
+    count = rollouts.n_groups
+    index = rollouts.groups.unique(return_inverse=True)[1][rollouts.stats_mask]
+    if not len(groups):
+        return 1.0
+    high = torch.full((count,), -torch.inf).scatter_reduce(0, index, rewards, "amax")
+    low = torch.full((count,), torch.inf).scatter_reduce(0, index, rewards, "amin")
+    return float((high <= low).float().mean())
+
+
+def records(
+    rollouts: Rollouts, weights: Float[Tensor, "N T"], policy: CausalPolicy, step: int, detail: str
+) -> Iterator[dict[str, Any]]:
+    """Yield a JSON row for every episode: enough to audit what was rewarded and what was learnt from it.
+
+    Args:
+        rollouts: the selected rollouts.
+        weights: credit of each token.
+        policy: decodes prompts.
+        step: the training step.
+        detail: "text", or "tokens" to add ids, sampler log-probabilities, masks and credit token by token.
+    """
+    trained = rollouts.train_mask.any(dim=1)
+    for row, episode in enumerate(rollouts.episodes):
+        score = episode.score
+        assert score is not None
+        record: dict[str, Any] = {
+            "step": step,
+            "group": int(rollouts.groups[row]),
+            "problem": episode.problem_id,
+            "prompt": policy.codec.decode(episode.prompt),
+            "response": episode.text,
+            "reward": score.reward,
+            "correct": score.correct,
+            "parts": dict(score.parts),
+            "status": str(score.status),
+            "detail": score.detail,
+            "stop": str(episode.stop_reason),
+            "length": len(episode.tokens),
+            "trained": bool(trained[row]),
+        }
+        if detail == "tokens":
+            size = len(episode.tokens)
+            record["tokens"] = list(episode.tokens)
+            record["actions"] = "".join("1" if chosen else "0" for chosen in episode.action_mask)
+            record["logprobs"] = [round(value, 4) for value in episode.logprobs]
+            credit = weights[row, :size]
+            same = bool((credit == credit[:1]).all())
+            record["credit"] = round(float(credit[0]), 5) if same and size else [round(x, 5) for x in credit.tolist()]
+        yield record
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.mean()) if values.numel() else float("nan")

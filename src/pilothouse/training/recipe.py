@@ -1,0 +1,120 @@
+"""What a policy-gradient method is made of, as data: four parts and the settings of the optimiser."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pilothouse.core.parts import LISTED, SLOT, Settings
+from pilothouse.credit.base import Credit, Everything, Select
+from pilothouse.credit.grpo import GRPO
+from pilothouse.objectives.base import Objective
+from pilothouse.objectives.clipped import Clipped
+from pilothouse.programs.base import Program
+from pilothouse.programs.group import Group
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class TrainingSettings(Settings):
+    """How the update is computed. Prompts per step and the program's group size are given, all else follows.
+
+    Args:
+        steps: rollout-and-update steps.
+        prompts: problems attempted at each step (P); episodes at a step are P x G.
+        learning_rate: peak learning rate; 0 chooses one from the number of trainable parameters.
+        schedule: learning rate over steps, after the warm-up.
+        warmup_steps: steps of linear warm-up.
+        weight_decay: AdamW's decoupled weight decay.
+        betas: AdamW's moment decay rates.
+        max_grad_norm: gradient norm limit; 0 leaves gradients as they are.
+        epochs: passes over each batch of rollouts.
+        minibatches: optimiser steps per pass.
+        micro_tokens: padded tokens in one forward pass; changes speed and memory, never the result.
+        chunk_tokens: tokens whose logits are in memory at a time; 0 takes what fits 64 MiB.
+        gradient_checkpointing: recompute the network's activations in the backward pass to save memory.
+        refill: when a selector silences groups, draw up to this many times more prompts to fill the batch (DAPO's
+            dynamic sampling); 1 draws none.
+        eval_every: steps between held-out evaluations; 0 evaluates before and after only.
+        eval_problems: held-out problems of each evaluation.
+        eval_samples: samples at each of them; more make the interval narrower.
+        checkpoint_every: steps between checkpoints; 0 writes the last one only.
+        keep_checkpoints: how many of the newest to keep.
+        record: what ``rollouts.jsonl`` holds of an episode: its text, or its tokens and log-probabilities too.
+    """
+
+    steps: Positive = 100
+    prompts: Positive = 16
+    learning_rate: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    betas: Annotated[tuple[float, float], LISTED] = (0.9, 0.95)
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    epochs: Positive = 1
+    minibatches: Positive = 1
+    micro_tokens: Positive = 4096
+    chunk_tokens: Annotated[int, Field(ge=0)] = 0
+    gradient_checkpointing: bool = False
+    refill: Positive = 1
+    eval_every: Annotated[int, Field(ge=0)] = 0
+    eval_problems: Positive = 256
+    eval_samples: Positive = 1
+    checkpoint_every: Annotated[int, Field(ge=0)] = 10
+    keep_checkpoints: Positive = 2
+    record: Literal["text", "tokens"] = "tokens"
+
+
+class PolicyGradient(Settings):
+    """A method that learns from sampled episodes: program, selector, credit, objective.
+
+    Args:
+        program: how each problem is attempted.
+        select: which episodes and tokens train.
+        credit: what each token's weight is.
+        objective: the loss.
+        training: the optimiser's settings.
+
+    Raises:
+        ConfigError: the parts cannot work together; the message says why and what would.
+    """
+
+    program: Annotated[Program, SLOT] = Group()
+    select: Annotated[Select, SLOT] = Everything()
+    credit: Annotated[Credit, SLOT] = GRPO()
+    objective: Annotated[Objective, SLOT] = Clipped()
+    training: TrainingSettings = TrainingSettings()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What must be computed besides the policy's own log-probabilities."""
+        return self.credit.requirements() | self.objective.requirements()
+
+    @property
+    def single_update(self) -> bool:
+        """Whether each batch of rollouts is used for exactly one optimiser step, so that the ratio is exactly 1."""
+        return self.training.epochs == 1 and self.training.minibatches == 1
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.credit.compares_within_groups() and self.program.group_size == 1:
+            raise ValueError(
+                f"credit '{self.credit.name}' compares the episodes of a group, and a group size of 1 leaves nothing "
+                "to compare: use --group 2 or more, or --credit reinforce-pp"
+            )
+        if "values" in self.objective.requirements() and "values" not in self.credit.requirements():
+            raise ValueError(
+                "the objective trains a value head but no credit uses one: use --credit gae, or drop the value loss"
+            )
+        if "values" in self.credit.requirements() and "values" not in self.objective.requirements():
+            raise ValueError(
+                f"credit '{self.credit.name}' reads a value head that nothing trains: "
+                "use --objective 'clipped + 0.5*value'"
+            )
+        if self.training.refill > 1 and not self.select.may_drop_groups():
+            raise ValueError(
+                f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
+                f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
+            )
+        return self

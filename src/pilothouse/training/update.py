@@ -1,0 +1,169 @@
+"""One batch of rollouts becomes one or more optimiser steps."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pilothouse.core.errors import DivergedError
+from pilothouse.core.rollouts import Rollouts
+from pilothouse.core.seeds import SeedTree
+from pilothouse.objectives.base import Batch, Totals
+from pilothouse.objectives.gap import sampler_gap
+from pilothouse.policies.causal_lm import CausalPolicy
+from pilothouse.policies.packing import SPARE_TOKENS, length_buckets
+from pilothouse.training.optimizer import Optimizer
+from pilothouse.training.recipe import PolicyGradient
+
+
+@dataclass
+class Updater:
+    """Applies a recipe's credit and objective to the policy.
+
+    Args:
+        recipe: the parts and settings.
+        policy: what is trained.
+        optimizer: over the policy's trainable parameters.
+        reference: the frozen policy a KL is taken to, if the recipe needs one.
+    """
+
+    recipe: PolicyGradient
+    policy: CausalPolicy
+    optimizer: Optimizer
+    reference: CausalPolicy | None
+
+    def prepare(self, rollouts: Rollouts) -> Rollouts:
+        """Return the rollouts with the log-probabilities and values that credit or the ratio need."""
+        needs, fresh = self.recipe.needs, {}
+        if not self.recipe.single_update or needs & {"old_logprobs", "values"}:
+            fresh["old_logprobs"], values = self._score(self.policy, rollouts, values="values" in needs)
+            if values is not None:
+                fresh["values"] = values
+        if "ref_logprobs" in needs:
+            assert self.reference is not None
+            fresh["ref_logprobs"], _ = self._score(self.reference, rollouts, values=False)
+        return rollouts.replace(**fresh)
+
+    def update(self, rollouts: Rollouts, weights: Float[Tensor, "N T"], step: int, seeds: SeedTree) -> dict[str, float]:
+        """Take the optimiser steps of one batch and return their mean metrics.
+
+        Args:
+            rollouts: prepared and selected rollouts.
+            weights: credit of each response token.
+            step: training step, for the schedule and for messages.
+            seeds: node that shuffles the rows of each pass.
+
+        Raises:
+            DivergedError: the loss or the gradient is not finite; the weights are left as they were.
+        """
+        returns = self.recipe.credit.returns(rollouts)
+        rows = rollouts.train_mask.any(dim=1).nonzero().flatten()
+        figures: dict[str, list[float]] = defaultdict(list)
+        for epoch in range(self.recipe.training.epochs):
+            order = rows
+            if self.recipe.training.minibatches > 1:
+                order = rows[torch.randperm(len(rows), generator=(seeds / epoch).torch())]
+            for part in order.chunk(self.recipe.training.minibatches):
+                for name, figure in self._step(rollouts, weights, returns, part, step).items():
+                    figures[name].append(figure)
+        return {name: math.fsum(values) / len(values) for name, values in figures.items()}
+
+    def _step(
+        self, rollouts: Rollouts, weights: Tensor, returns: Tensor | None, rows: Tensor, step: int
+    ) -> dict[str, float]:
+        """One optimiser step over ``rows``, in micro-batches that add up to the same gradient however they are cut."""
+        totals = Totals.of(rollouts.train_mask[rows], rollouts.max_length)
+        if self.recipe.objective.ignores_weightless():
+            rows = rows[(weights[rows] != 0).any(dim=1)]  # an episode of zero weight has exactly zero gradient
+        if not len(rows):
+            return {"updated": 0.0}
+        share = totals.tokens / int(rollouts.train_mask[rows].sum())  # metrics are means over the tokens computed
+        metrics: dict[str, float] = defaultdict(float)
+        taken, sampled = [], []
+        self.optimizer.zero_grad()
+        lengths = torch.tensor([len(rollouts.prompts[i]) for i in rows.tolist()]) + rollouts.lengths[rows]
+        for bucket in length_buckets(lengths, self.recipe.training.micro_tokens, SPARE_TOKENS):
+            chosen = rows[bucket]
+            part = rollouts.take(chosen)
+            width = part.tokens.shape[1]
+            batch = self._batch(
+                part, weights[chosen][:, :width], None if returns is None else returns[chosen][:, :width], totals
+            )
+            loss, figures = self.recipe.objective(batch)
+            loss.backward()
+            metrics["loss"] += float(loss.detach())
+            for name, figure in figures.items():
+                metrics[name] += figure * share
+            taken.append(batch.old_logprobs[batch.mask].cpu())
+            sampled.append(part.sampler_logprobs[part.train_mask])
+        norm = self.optimizer.clip()
+        if not math.isfinite(norm) or not math.isfinite(metrics["loss"]):
+            raise DivergedError(
+                f"step {step + 1}: loss {metrics['loss']:.4g} and gradient norm {norm:.4g} are not both finite; the "
+                "weights are as they were: resume with a lower --training.learning_rate or a larger --group"
+            )
+        self.optimizer.step(step)
+        before, acted = torch.cat(taken), torch.cat(sampled)
+        gap = sampler_gap(before, acted)
+        return {**metrics, **gap, "grad_norm": norm, "updated": 1.0, "rows_computed": float(len(rows))}
+
+    def _batch(self, part: Rollouts, weights: Tensor, returns: Tensor | None, totals: Totals) -> Batch:
+        needs, device = self.recipe.needs, self.policy.device
+        scores = self.policy.token_scores(
+            part.prompts,
+            part.tokens,
+            part.train_mask,
+            temperature=temperatures(part),
+            entropy="entropy" in needs,
+            values="values" in needs,
+            chunk_tokens=self.recipe.training.chunk_tokens or None,
+        )
+
+        def there(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device)
+
+        old = scores.logprobs.detach() if part.old_logprobs is None else part.old_logprobs.to(device)
+        return Batch(
+            logprobs=scores.logprobs,
+            old_logprobs=old,
+            weights=weights.to(device),
+            mask=part.train_mask.to(device),
+            totals=totals,
+            sampler_logprobs=there(part.sampler_logprobs),
+            ref_logprobs=there(part.ref_logprobs),
+            entropy=scores.entropy,
+            values=scores.values,
+            old_values=there(part.values),
+            returns=there(returns),
+        )
+
+    @torch.no_grad()
+    def _score(self, policy: CausalPolicy, rollouts: Rollouts, *, values: bool) -> tuple[Tensor, Tensor | None]:
+        logprobs = torch.zeros(rollouts.tokens.shape)
+        estimates = torch.zeros(rollouts.tokens.shape) if values else None
+        lengths = torch.tensor([len(p) for p in rollouts.prompts]) + rollouts.lengths
+        for bucket in length_buckets(lengths, self.recipe.training.micro_tokens, SPARE_TOKENS):
+            part = rollouts.take(bucket)
+            width = part.tokens.shape[1]
+            scores = policy.token_scores(
+                part.prompts,
+                part.tokens,
+                part.action_mask,
+                temperature=temperatures(part),
+                values=values,
+                chunk_tokens=self.recipe.training.chunk_tokens or None,
+            )
+            logprobs[bucket, :width] = scores.logprobs.cpu()
+            if estimates is not None and scores.values is not None:
+                estimates[bucket, :width] = scores.values.cpu()
+        return logprobs, estimates
+
+
+def temperatures(rollouts: Rollouts) -> Float[Tensor, " N"]:
+    """Return the temperature each episode was sampled at: the policy that acted is the policy that learns."""
+    return torch.tensor([e.temperature for e in rollouts.episodes])
