@@ -1,0 +1,1 @@
+"""Methods: a file a system — docstring, card, composition, claim."""

@@ -1,0 +1,106 @@
+"""The method protocol and its registry: a file dropped in this folder is found, there is no list to edit."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pilothouse.core.cards import Card, Evidence
+from pilothouse.core.errors import ConfigError, nearest
+from pilothouse.reports.progress import Progress
+from pilothouse.training.config import RunConfig, read_toml, resolve
+from pilothouse.training.recipe import PolicyGradient
+
+#: The experiment behind a method's claim: takes a scale ("smoke", "small", "gpu"), an output folder and a progress.
+Reproduce: TypeAlias = Callable[[str, Path, Progress], Evidence]
+
+SCALES = ("smoke", "small", "gpu")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published system: its card, its composition and its claim as an experiment.
+
+    Args:
+        card: what it says of itself.
+        recipe: the composition with the paper's settings.
+        reproduce: runs the claim.
+    """
+
+    card: Card
+    recipe: PolicyGradient
+    reproduce: Reproduce
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return card and composition for JSON."""
+        return {**self.card.to_dict(), "recipe": self.recipe.model_dump(mode="json")}
+
+
+@cache
+def methods() -> dict[str, Method]:
+    """Return every method by name: each module of this room that defines ``METHOD``.
+
+    Raises:
+        ConfigError: two files carry a card of the same name.
+    """
+    package = importlib.import_module("pilothouse.methods")
+    found: dict[str, Method] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        method = getattr(importlib.import_module(f"pilothouse.methods.{info.name}"), "METHOD", None)
+        if isinstance(method, Method):
+            if method.card.name in found:
+                raise ConfigError(f"two methods are called '{method.card.name}'; rename one")
+            found[method.card.name] = method
+    return dict(sorted(found.items()))
+
+
+def find_method(name: str) -> Method:
+    """Return the method called ``name``.
+
+    Raises:
+        ConfigError: nothing is called that; the message names the nearest.
+    """
+    try:
+        return methods()[name]
+    except KeyError:
+        raise ConfigError(f"unknown method '{name}'{nearest(name, methods())}") from None
+
+
+def read_settings(method: str, config: Path | None) -> tuple[str, dict[str, Any]]:
+    """Return the method's name and the settings that a TOML file lays over its own.
+
+    Args:
+        method: the method's name; empty takes the one that the file names.
+        config: a TOML file, such as another run's ``config.toml``; ``None`` lays nothing over.
+
+    Raises:
+        ConfigError: there is no method or two different ones, or the file cannot be read.
+    """
+    table = read_toml(config) if config else {}
+    table.pop("versions", None)
+    named = table.pop("method", method)
+    if not named:
+        raise ConfigError("which method? give its name, such as 'pilothouse train grpo --task gsm8k-calc'")
+    if method and method != named:
+        raise ConfigError(f"{config} configures method '{named}', not '{method}': drop one of the two names")
+    return named, table
+
+
+def configured(method: str, config: Path | None, over: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration that a method's name, a TOML file and further settings make together.
+
+    Args:
+        method: the method's name; empty takes the one that the file names.
+        config: a TOML file.
+        over: settings that win over the file's.
+
+    Raises:
+        ConfigError: there is no method or two different ones, or a setting is refused.
+    """
+    named, table = read_settings(method, config)
+    return resolve(named, find_method(named).recipe, table, over)

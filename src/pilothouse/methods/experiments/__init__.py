@@ -1,0 +1,1 @@
+"""The experiments behind the methods' claims, one package or module a method."""

@@ -1,0 +1,243 @@
+"""What every method keeps: a row each says how its recipe differs from GRPO's; all else is run over all at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+import tomli_w
+import torch
+from safetensors.torch import load_file
+
+import pilothouse.methods
+from pilothouse.core.cards import Verdict
+from pilothouse.core.errors import ConfigError
+from pilothouse.methods.base import configured, find_method, methods
+from pilothouse.policies.tiny import tiny_policy
+from pilothouse.reports.progress import Progress
+from pilothouse.reports.runs import without_none
+from pilothouse.training.recipe import PolicyGradient
+from pilothouse.training.run import resume, train
+
+
+class Row(TypedDict):
+    """A method, and what it changes of GRPO's recipe: the settings its paper is about."""
+
+    name: str
+    differs: dict[str, Any]
+
+
+ROWS: list[Row] = [
+    {"name": "grpo", "differs": {}},
+    {
+        "name": "dr-grpo",
+        "differs": {"credit.name": "dr-grpo", "credit.std": "none", "objective.aggregation": "fixed-length"},
+    },
+    {
+        "name": "dapo",
+        "differs": {
+            "select.name": "zero-variance",
+            "credit.name": "soft-overlong",
+            "credit.of.name": "grpo",
+            "objective.eps_high": 0.28,
+            "objective.aggregation": "token-mean",
+            "training.refill": 3,
+        },
+    },
+    {
+        "name": "gspo",
+        "differs": {
+            "objective.name": "gspo",
+            "objective.ratio": "sequence",
+            "objective.eps_low": 3e-4,
+            "objective.eps_high": 4e-4,
+            "training.minibatches": 4,
+        },
+    },
+    {
+        "name": "rloo",
+        "differs": {
+            "credit.name": "rloo",
+            "credit.mean": "loo",
+            "credit.std": "none",
+            "objective.aggregation": "sequence-sum",
+        },
+    },
+    {
+        "name": "reinforce-pp",
+        "differs": {
+            "program.n": 1,
+            "credit.name": "reinforce-pp",
+            "credit.gamma": 1.0,
+            "objective.aggregation": "token-mean",
+            "training.prompts": 128,
+        },
+    },
+    {
+        "name": "ppo",
+        "differs": {
+            "program.n": 4,
+            "credit.name": "gae",
+            "credit.lam": 0.95,
+            "credit.gamma": 1.0,
+            "objective.name": "sum",
+            "training.epochs": 4,
+            "training.prompts": 32,
+        },
+    },
+    {
+        "name": "lite-ppo",
+        "differs": {"credit.name": "lite-ppo", "credit.std": "batch", "objective.aggregation": "token-mean"},
+    },
+]
+NAMES = [row["name"] for row in ROWS]
+every_method = pytest.mark.parametrize("name", NAMES)
+
+
+def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def recipe(name: str) -> dict[str, Any]:
+    return find_method(name).recipe.model_dump(mode="json")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PILOTHOUSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The smallest task on which every method learns something: even digits are worth a point each."""
+    folder = tmp_path_factory.mktemp("contract")
+    tiny_policy("0123456789+=", 0, "nano").save(folder / "model")
+    lines = [json.dumps({"prompt": f"{i}+{i % 7}=", "answer": "-"}) for i in range(40)]
+    (folder / "sums.jsonl").write_text("\n".join(lines))
+    (folder / "even_digits.py").write_text(
+        "def score(response):\n    return sum(response.count(d) for d in '02468') / 8\n"
+    )
+    sys.path.insert(0, str(folder))
+    yield {
+        "task": {"name": "jsonl", "data": str(folder / "sums.jsonl"), "reward": "even_digits:score", "max_tokens": 8},
+        "policy": {"model": str(folder / "model")},
+        "training": {"steps": 2, "prompts": 4, "eval_problems": 4, "checkpoint_every": 1, "learning_rate": 1e-3},
+    }
+    sys.path.remove(str(folder))
+
+
+def run(name: str, settings: dict[str, Any], out: Path, **training: Any) -> dict[str, torch.Tensor]:
+    """Train and return the weights."""
+    table = {**settings, "training": {**settings["training"], **training}}
+    if find_method(name).recipe.program.group_size > 1:
+        table["program"] = {"n": 4}
+    train(configured(name, None, table), out, Progress())
+    return load_file(out / "model" / "model.safetensors")
+
+
+def test_there_is_a_row_for_every_method() -> None:
+    assert sorted(NAMES) == list(methods()), "add the new method's row"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_recipe_differs_from_grpo_as_its_paper_says(row: Row) -> None:
+    mine, base = flat(recipe(row["name"])), flat(recipe("grpo"))
+    assert {key: mine[key] for key in row["differs"]} == row["differs"]
+    changed = {key for key, value in mine.items() if key in base and base[key] != value}
+    assert changed - row["differs"].keys() <= {"credit.eps"}, "a difference that its row does not tell"
+
+
+@every_method
+def test_card_is_complete(name: str) -> None:
+    method = find_method(name)
+    card = method.card
+    assert card.name == name
+    assert not [field.name for field in fields(card) if not getattr(card, field.name)]
+    assert card.source.startswith("arXiv ")
+    assert 2015 <= card.year <= 2026
+    assert sys.modules[f"pilothouse.methods.{name.replace('-', '_')}"].__doc__, "the file tells the algorithm"
+
+
+@every_method
+def test_recipe_survives_toml(name: str) -> None:
+    table = tomllib.loads(tomli_w.dumps(without_none(recipe(name))))
+    assert PolicyGradient.model_validate(table).model_dump(mode="json") == recipe(name)
+
+
+def test_no_two_methods_are_the_same() -> None:
+    recipes = [json.dumps(recipe(name), sort_keys=True) for name in methods()]
+    assert len(set(recipes)) == len(recipes)
+
+
+@every_method
+def test_trains_and_resumes_bit_for_bit(name: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    before = load_file(Path(settings["policy"]["model"]) / "model.safetensors")
+    after = run(name, settings, tmp_path / "whole")
+    assert any(not torch.equal(before[key], after[key]) for key in before), "nothing was learnt"
+    shutil.copytree(tmp_path / "whole", tmp_path / "broken")
+    shutil.rmtree(tmp_path / "broken" / "checkpoints" / "step-000002")
+    shutil.rmtree(tmp_path / "broken" / "model")
+    resume(tmp_path / "broken", None, Progress())
+    again = load_file(tmp_path / "broken" / "model" / "model.safetensors")
+    assert all(torch.equal(after[key], again[key]) for key in after)
+
+
+@every_method
+def test_micro_batches_change_nothing_but_rounding(name: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    whole = run(name, settings, tmp_path / "whole", steps=1)
+    split = run(name, settings, tmp_path / "split", steps=1, micro_tokens=24)
+    for key in whole:
+        torch.testing.assert_close(split[key], whole[key], rtol=0, atol=1e-5)
+
+
+#: The others share grpo's experiment, which runs with the commands.
+@pytest.mark.parametrize("name", [n if n == "lite-ppo" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+def test_reproduces_at_smoke_scale(name: str, tmp_path: Path) -> None:
+    evidence = find_method(name).reproduce("smoke", tmp_path, Progress())
+    assert evidence.verdict is Verdict.SMOKE
+    assert evidence.claims
+    assert all(claim.n >= 1 and claim.statement and claim.bar for claim in evidence.claims)
+    assert (tmp_path / evidence.figure).is_file()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that counts as part of the room, for files dropped there."""
+    monkeypatch.setattr(pilothouse.methods, "__path__", [*pilothouse.methods.__path__, str(tmp_path)])
+    methods.cache_clear()
+    yield tmp_path
+    for path in tmp_path.glob("*.py"):
+        sys.modules.pop(f"pilothouse.methods.{path.stem}", None)
+    methods.cache_clear()
+
+
+NEW = """
+from dataclasses import replace
+from pilothouse.methods.grpo import METHOD as GRPO
+METHOD = replace(GRPO, card=replace(GRPO.card, name="{name}"))
+"""
+
+
+def test_a_file_dropped_in_the_folder_is_a_method(shelf: Path) -> None:
+    (shelf / "brand_new.py").write_text(NEW.format(name="brand-new"))
+    assert "brand-new" in methods()
+    assert find_method("brand-new").recipe == find_method("grpo").recipe
+
+
+def test_two_methods_of_one_name_are_refused(shelf: Path) -> None:
+    (shelf / "impostor.py").write_text(NEW.format(name="ppo"))
+    with pytest.raises(ConfigError, match="two methods are called 'ppo'; rename one"):
+        methods()
