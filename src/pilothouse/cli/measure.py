@@ -1,0 +1,84 @@
+"""``pilothouse eval`` and ``pilothouse reproduce``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from pilothouse.cli.app import Json, Settings, app, emit, line, plain_output
+from pilothouse.core.errors import ConfigError, nearest
+
+
+@app.command(name="eval")
+def evaluate(
+    source: str,
+    /,
+    *overrides: Settings,
+    task: str | None = None,
+    data: str | None = None,
+    reward: str | None = None,
+    n: int = 256,
+    samples: int = 1,
+    temperature: float = 0.0,
+    seed: int = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure a policy on held-out problems: accuracy with a 95 % interval, length, cost.
+
+    Args:
+        source: A run's folder, a model's folder, or a hub id.
+        overrides: Any setting of the task, as --task.name_of_setting VALUE.
+        task: The task; by default the one the run was trained on.
+        data: Path of the task's data, or a hub id.
+        reward: Python reward function as module:function, for --task jsonl.
+        n: Held-out problems, 256 unless told.
+        samples: Attempts at each; with several the interval respects that they are not independent.
+        temperature: 0, the default, takes the most likely token.
+        seed: Seed of the choice of problems and of sampling.
+        as_json: Print the figures as one JSON document on standard output.
+    """
+    from pilothouse.reports.progress import make_progress
+    from pilothouse.training.config import nested, read_overrides
+    from pilothouse.training.inspect import evaluate_source
+
+    short = {"task": task, "task.data": data, "task.reward": reward}
+    table = nested([(k, v) for k, v in short.items() if v is not None] + read_overrides(overrides))
+    with plain_output(as_json):
+        found = evaluate_source(source, table, n, samples, temperature, seed, make_progress())
+    if as_json:
+        emit(found)
+        return
+    line(
+        f"{found['task']}: accuracy {found['accuracy']:.1%} [{found['low']:.1%}, {found['high']:.1%}] "
+        f"over {found['problems']} problems x {samples}, {found['length']:.1f} tokens a response, "
+        f"{found['truncated']:.1%} truncated, {sum(found['errors'].values())} verifier errors"
+    )
+
+
+@app.command
+def reproduce(method: str, /, *, scale: str = "small", out: Path | None = None, as_json: Json = False) -> None:
+    """Run the experiment behind a method's claim; writes JSON and a figure.
+
+    Args:
+        method: Which method.
+        scale: 'smoke' takes seconds and gives no verdict, 'small' (the default) minutes on a CPU, 'gpu' a GPU.
+        out: Folder for the evidence; by default runs/reproduce-METHOD-SCALE.
+        as_json: Print the evidence as one JSON document on standard output.
+    """
+    from pilothouse.methods.base import SCALES, find_method
+    from pilothouse.reports.evidence import print_evidence, write_evidence
+    from pilothouse.reports.progress import make_progress
+
+    if scale not in SCALES:
+        raise ConfigError(f"unknown scale '{scale}'{nearest(scale, SCALES)}")
+    found = find_method(method)
+    folder = out or Path("runs") / f"reproduce-{method}-{scale}"
+    with plain_output(as_json):
+        evidence = found.reproduce(scale, folder, make_progress())
+        path = write_evidence(evidence, folder)
+    if as_json:
+        emit(evidence.to_dict())
+    else:
+        print_evidence(evidence, found.card, Console())
+        line(f"written to {path}")
