@@ -77,7 +77,7 @@ ROWS: list[Row] = [
             "credit.name": "reinforce-pp",
             "credit.gamma": 1.0,
             "objective.aggregation": "token-mean",
-            "training.prompts": 128,
+            "training.prompts": 512,
         },
     },
     {
@@ -89,7 +89,7 @@ ROWS: list[Row] = [
             "credit.gamma": 1.0,
             "objective.name": "sum",
             "training.epochs": 4,
-            "training.prompts": 32,
+            "training.prompts": 64,
         },
     },
     {

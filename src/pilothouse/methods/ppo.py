@@ -35,7 +35,7 @@ METHOD = Method(
         program=Group(n=4),
         credit=GAE(),
         objective=Clipped() + 0.5 * ValueLoss(),
-        training=TrainingSettings(prompts=32, epochs=4),
+        training=TrainingSettings(prompts=64, epochs=4),
     ),
     reproduce=training_gain("ppo"),
 )

@@ -28,7 +28,7 @@ METHOD = Method(
         when="one response a prompt: many different prompts at little sampling cost each",
     ),
     recipe=PolicyGradient(
-        program=Group(n=1), credit=ReinforcePP(), objective=Clipped(), training=TrainingSettings(prompts=128)
+        program=Group(n=1), credit=ReinforcePP(), objective=Clipped(), training=TrainingSettings(prompts=512)
     ),
     reproduce=training_gain("reinforce-pp"),
 )

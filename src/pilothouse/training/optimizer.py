@@ -11,15 +11,16 @@ from torch import nn
 from pilothouse.training.recipe import TrainingSettings
 
 
-def default_learning_rate(trainable: int, adapters: bool) -> float:
+def default_learning_rate(trainable: int, adapters: bool, updates: int) -> float:
     """Return a learning rate by model size: small models need and bear larger ones; adapters ten times more.
 
     Args:
         trainable: parameters of the whole network.
         adapters: whether only low-rank adapters train.
+        updates: optimiser steps per batch of rollouts, which share the rate between them.
     """
     rate = 1e-3 if trainable < 20e6 else 5e-6 if trainable < 1e9 else 1e-6
-    return rate * 10 if adapters else rate
+    return (rate * 10 if adapters else rate) / updates
 
 
 class Optimizer:

@@ -23,7 +23,7 @@ class TrainingSettings(Settings):
     Args:
         steps: rollout-and-update steps.
         prompts: problems attempted at each step (P); episodes at a step are P x G.
-        learning_rate: peak learning rate; 0 chooses one from the number of trainable parameters.
+        learning_rate: peak learning rate; 0 chooses one by the size of the network and the updates per batch.
         schedule: learning rate over steps, after the warm-up.
         warmup_steps: steps of linear warm-up.
         weight_decay: AdamW's decoupled weight decay.
@@ -45,7 +45,7 @@ class TrainingSettings(Settings):
     """
 
     steps: Positive = 100
-    prompts: Positive = 16
+    prompts: Positive = 64
     learning_rate: Annotated[float, Field(ge=0)] = 0.0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup_steps: Annotated[int, Field(ge=0)] = 0

@@ -155,7 +155,8 @@ def _trainer(config: RunConfig, store: RunStore, progress: Progress) -> tuple[Tr
     policy = prepare_policy(config.policy, config.task, config.seed, progress, value_head=value_head)
     if not config.training.learning_rate:
         count = sum(weight.numel() for weight in policy.model.parameters())
-        rate = default_learning_rate(count, config.policy.lora is not None)
+        updates = config.training.epochs * config.training.minibatches
+        rate = default_learning_rate(count, config.policy.lora is not None, updates)
         config = config.model_copy(update={"training": config.training.model_copy(update={"learning_rate": rate})})
     return Trainer(config, policy, store, progress), config
 
