@@ -26,7 +26,7 @@ METHOD = Method(
         settings="the paper's two techniques and eps 0.2; no KL, critic, entropy bonus or whitening",
         departures="64 x 8 episodes a step instead of 128 x 8; temperature 1 instead of 0.99",
         claim="two techniques beat GRPO and DAPO on base models over six mathematics benchmarks",
-        when="the robust default when rewards are concentrated or groups are small",
+        when="the paper's robust choice when rewards are concentrated or groups are small; here it was level with GRPO",
     ),
     recipe=PolicyGradient(program=Group(n=8), credit=LitePPO(), objective=Clipped(aggregation="token-mean")),
     reproduce=reproduce,

@@ -20,7 +20,6 @@ from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.policies.loading import place
 from pilothouse.policies.tiny import tiny_policy
 from pilothouse.policies.warm_cache import cached_warm_start
-from pilothouse.reports.catalogue import without_none
 from pilothouse.reports.figures import training_figure
 from pilothouse.reports.files import replacing, writing
 from pilothouse.reports.progress import Progress
@@ -107,7 +106,7 @@ def train(config: RunConfig, out: Path | None, progress: Progress) -> Finished:
         with suppress(OSError):  # a run that could not begin leaves no empty folder
             store.path.rmdir()
         raise
-    store.write_config(without_none(config.model_dump(mode="json")))
+    store.write_config(config.model_dump(mode="json"))
     progress.say(_plan(trainer))
     before = _measure(trainer, "before")
     store.write_result({"finished": False, "before": {k: e.to_dict() for k, e in before.items()}})
