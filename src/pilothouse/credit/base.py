@@ -93,11 +93,13 @@ class Credit(Part):
     Class attributes:
         needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values"}.
         group_relative: True when a group of one episode gives no signal; such configurations are refused.
+        reads_labels: what the labels of a program's segments must tell, of {"tree"}; other programs are refused.
     """
 
     catalogue: ClassVar[Catalogue] = SummedCatalogue("credit", "pilothouse.credit")
     needs: ClassVar[frozenset[str]] = frozenset()
     group_relative: ClassVar[bool] = False
+    reads_labels: ClassVar[frozenset[str]] = frozenset()
 
     def __call__(self, rollouts: Rollouts) -> Float[Tensor, "N T"]:
         """Return the weight of each response token; 0 outside ``train_mask``."""
@@ -114,6 +116,10 @@ class Credit(Part):
     def compares_within_groups(self) -> bool:
         """Return whether a group of one episode would give no signal under these settings."""
         return self.group_relative
+
+    def labels_read(self) -> frozenset[str]:
+        """Return what the labels of a program's segments must tell under these settings."""
+        return self.reads_labels
 
     def __add__(self, other: Credit) -> Sum:
         """Return the credit whose weights are the sum of both."""
@@ -164,6 +170,10 @@ class Sum(Credit):
     def compares_within_groups(self) -> bool:
         """Return whether every term compares within groups."""
         return all(term.part.compares_within_groups() for term in self.terms)
+
+    def labels_read(self) -> frozenset[str]:
+        """Return what any term reads."""
+        return frozenset[str]().union(*(term.part.labels_read() for term in self.terms))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of every term that has one, by position."""

@@ -48,6 +48,10 @@ class Modifier(Credit):
         """Return whether the inner credit compares within groups."""
         return self.of.compares_within_groups()
 
+    def labels_read(self) -> frozenset[str]:
+        """Return what the inner credit reads."""
+        return self.reads_labels | self.of.labels_read()
+
     def state_dict(self) -> dict[str, Any]:
         """Return the inner credit's state."""
         return self.of.state_dict()

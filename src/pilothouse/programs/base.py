@@ -42,10 +42,12 @@ class Program(Part):
 
     Class attributes:
         scores: True when it asks a scorer (``Value`` requests to "value") what a response is worth.
+        labels: what the labels of its segments tell a credit, of {"tree"}: the node of a tree of responses.
     """
 
     catalogue: ClassVar[Catalogue] = Catalogue("program", "pilothouse.programs")
     scores: ClassVar[bool] = False
+    labels: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def group_size(self) -> int:

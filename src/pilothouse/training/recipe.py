@@ -111,6 +111,14 @@ class PolicyGradient(Settings):
                 f"credit '{self.credit.name}' compares the episodes of a group, and a group size of 1 leaves nothing "
                 "to compare: use --group 2 or more, or --credit reinforce-pp"
             )
+        unlabelled = self.credit.labels_read() - self.program.labels
+        if unlabelled:
+            makers = [name for name, kind in Program.catalogue.classes().items() if unlabelled <= getattr(kind, "labels", frozenset())]
+            raise ValueError(
+                f"credit '{self.credit.name}' reads the {' and the '.join(sorted(unlabelled))} of responses from the "
+                f"labels of their segments, which program '{self.program.name}' does not make: use --program "
+                f"{' or '.join(makers)}, or a credit that does without, such as --credit dr-grpo"
+            )
         if "values" in self.objective.requirements() and "values" not in self.credit.requirements():
             raise ValueError(
                 "the objective trains a value head but no credit uses one: use --credit gae, or drop the value loss"
