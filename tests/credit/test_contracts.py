@@ -43,9 +43,7 @@ def rollouts(make) -> Rollouts:
     episodes, segments = tree_of(lengths.tolist(), groups.tolist(), width)
     silenced = made.train_mask & (torch.rand(count, width, generator=draw) < 0.9)
     truncated = torch.rand(count, generator=draw) < 0.3
-    return made.replace(
-        truncated=truncated, train_mask=silenced, episodes=episodes, segments=segments, **fields
-    )
+    return made.replace(truncated=truncated, train_mask=silenced, episodes=episodes, segments=segments, **fields)
 
 
 def tree_of(lengths: list[int], groups: list[int], width: int) -> tuple[tuple[Episode, ...], torch.Tensor]:
@@ -54,11 +52,11 @@ def tree_of(lengths: list[int], groups: list[int], width: int) -> tuple[tuple[Ep
     for row, size in enumerate(lengths):
         starts = range(0, size, 3)
         ids = [str(row % 3), *(f"{row}" for _ in starts[1:])] if size > 3 else [f"alone-{row}"]
-        steps = tuple(
-            Segment(start, min(start + 3, size), ".".join(ids[: at + 1])) for at, start in enumerate(starts)
-        )
+        steps = tuple(Segment(start, min(start + 3, size), ".".join(ids[: at + 1])) for at, start in enumerate(starts))
         blank = (0,) * size
-        episodes.append(Episode((1,), blank, (True,) * size, (0.0,) * size, segments=steps, problem_id=str(groups[row])))
+        episodes.append(
+            Episode((1,), blank, (True,) * size, (0.0,) * size, segments=steps, problem_id=str(groups[row]))
+        )
     segments = torch.arange(width).div(3, rounding_mode="floor").expand(len(lengths), width)
     return tuple(episodes), segments.where(torch.arange(width) < torch.tensor(lengths)[:, None], -1)
 

@@ -31,7 +31,9 @@ DEEP = [".".join(ids) for ids in itertools.product("01", repeat=3)]
 DEEP_REWARDS = [1.0, 0, 0, 0, 1, 1, 1, 0]
 
 
-def grown(nodes: Sequence[str], rewards: Sequence[float], groups: Sequence[int] | None = None, size: int = 1) -> Rollouts:
+def grown(
+    nodes: Sequence[str], rewards: Sequence[float], groups: Sequence[int] | None = None, size: int = 1
+) -> Rollouts:
     """Episodes of ``size`` tokens a segment; the node "X.A" has the segments "X" and "X.A"."""
     episodes: list[Episode] = []
     for node, reward in zip(nodes, rewards, strict=True):
@@ -112,7 +114,9 @@ def test_names_of_nodes_do_not_matter(credit):
     torch.testing.assert_close(credit(grown(renamed, DEEP_REWARDS)), credit(grown(DEEP, DEEP_REWARDS)))
 
 
-@pytest.mark.parametrize("credit", [TreeSubgroup(), TreeSubgroup(scale="none"), TreeSegment(), TreeSegment(scale="std")])
+@pytest.mark.parametrize(
+    "credit", [TreeSubgroup(), TreeSubgroup(scale="none"), TreeSegment(), TreeSegment(scale="std")]
+)
 def test_the_same_reward_everywhere_teaches_nothing(credit):
     assert not credit(grown(["0.0.0", "0.0.1", "0.1", "1", "2.0"], [0.1] * 5)).any()
 
@@ -179,7 +183,9 @@ TREE_CREDITS = [
 
 @pytest.mark.parametrize("spec", TREE_CREDITS, ids=str)
 def test_a_program_without_a_tree_is_refused_when_the_configuration_is_read(spec):
-    with pytest.raises(ConfigError, match=r"reads the tree of responses .* program 'group' does not make: use --program"):
+    with pytest.raises(
+        ConfigError, match=r"reads the tree of responses .* program 'group' does not make: use --program"
+    ):
         validated(PolicyGradient, {"credit": spec}, "the recipe")
     assert validated(PolicyGradient, {"credit": spec, "program": "treepo"}, "the recipe").program.name == "treepo"
 
@@ -188,7 +194,9 @@ def test_other_credits_take_a_tree_too():
     assert validated(PolicyGradient, {"credit": "grpo", "program": "treepo"}, "the recipe").credit == GRPO()
     with pytest.raises(ConfigError, match="group size of 1"):
         validated(
-            PolicyGradient, {"credit": "tree-subgroup", "program": {"name": "treepo", "width": 1, "init_branch": 1}}, "x"
+            PolicyGradient,
+            {"credit": "tree-subgroup", "program": {"name": "treepo", "width": 1, "init_branch": 1}},
+            "x",
         )
 
 

@@ -96,6 +96,22 @@ ROWS: list[Row] = [
         "name": "lite-ppo",
         "differs": {"credit.name": "lite-ppo", "credit.std": "batch", "objective.aggregation": "token-mean"},
     },
+    {
+        "name": "treepo",
+        "differs": {
+            "program.name": "treepo",
+            "program.width": 16,
+            "program.branch": 2,
+            "select.name": "zero-variance",
+            "credit.name": "tree-subgroup",
+            "credit.weighting": "average",
+            "objective.eps_high": 0.28,
+            "objective.dual_clip": 10.0,
+            "objective.aggregation": "token-mean",
+            "training.prompts": 32,
+            "training.refill": 3,
+        },
+    },
 ]
 NAMES = [row["name"] for row in ROWS]
 every_method = pytest.mark.parametrize("name", NAMES)
@@ -143,7 +159,7 @@ def run(name: str, settings: dict[str, Any], out: Path, **training: Any) -> dict
     """Train and return the weights."""
     table = {**settings, "training": {**settings["training"], **training}}
     if find_method(name).recipe.program.group_size > 1:
-        table["program"] = {"n": 4}
+        table["program"] = find_method(name).recipe.program.sized(4).model_dump(mode="json")
     train(configured(name, None, table), out, Progress())
     return load_file(out / "model" / "model.safetensors")
 

@@ -302,8 +302,10 @@ def test_every_tree_is_whole(width, branch, policy, cut, aligned, transfer, seed
     result = go(program, stopper(10, 2), seed)
     count, record = len(result.episodes), result.trace["accounting"]
     assert count == width if cut != "off" else 1 <= count <= width
-    assert record["decoded"] == result.cost.tokens_sampled == sum(
-        node["tokens"] for node in result.trace["nodes"] if not node.get("copied")
+    assert (
+        record["decoded"]
+        == result.cost.tokens_sampled
+        == sum(node["tokens"] for node in result.trace["nodes"] if not node.get("copied"))
     )
     tokens = {}
     for episode in result.episodes:

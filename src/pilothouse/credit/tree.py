@@ -50,9 +50,7 @@ def levels(paths: list[list[Node]]) -> list[Int[Tensor, " N"]]:
     found: list[Tensor] = []
     for depth in range(max(len(path) for path in paths)):
         index: dict[Node, int] = {}
-        found.append(
-            torch.tensor([index.setdefault(p[depth], len(index)) if depth < len(p) else -1 for p in paths])
-        )
+        found.append(torch.tensor([index.setdefault(p[depth], len(index)) if depth < len(p) else -1 for p in paths]))
     return found
 
 
@@ -84,4 +82,3 @@ def scaled(weights: Float[Tensor, "N T"], rollouts: Rollouts, scale: Scale) -> F
     if scale == "none":
         return torch.where(live, weights, 0.0)
     return whiten(weights, live, live & rollouts.stats_mask[:, None], ddof=1, centre=scale == "whiten")
-

@@ -24,7 +24,9 @@ def is_consistent(paths: Sequence[Path]) -> bool:
         labels = [ROOT, *(step.label for step in path.steps)]
         if any(not child.startswith(f"{parent}." if parent else "") for parent, child in pairwise(labels)):
             return False
-        if any(known.setdefault(step.label, path.tokens[: step.stop]) != path.tokens[: step.stop] for step in path.steps):
+        if any(
+            known.setdefault(step.label, path.tokens[: step.stop]) != path.tokens[: step.stop] for step in path.steps
+        ):
             return False
     return True
 

@@ -113,7 +113,11 @@ class PolicyGradient(Settings):
             )
         unlabelled = self.credit.labels_read() - self.program.labels
         if unlabelled:
-            makers = [name for name, kind in Program.catalogue.classes().items() if unlabelled <= getattr(kind, "labels", frozenset())]
+            makers = [
+                name
+                for name, kind in Program.catalogue.classes().items()
+                if unlabelled <= getattr(kind, "labels", frozenset())
+            ]
             raise ValueError(
                 f"credit '{self.credit.name}' reads the {' and the '.join(sorted(unlabelled))} of responses from the "
                 f"labels of their segments, which program '{self.program.name}' does not make: use --program "
