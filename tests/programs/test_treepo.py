@@ -159,7 +159,7 @@ def test_a_fallback_cuts_at_a_segment_boundary_and_leaves_its_source_alone(seed)
             return Continuation((97,) * 8, "a" * 8, (-1.0,) * 8, StopReason.EOS)
         return Continuation((98,) * size, "b" * size, (-1.0,) * size, StopReason.LENGTH)
 
-    class script:  # noqa: N801 - a box for one flag
+    class script:
         ended = False
 
     program = tree(3, 16, 4, branch=1, init_branch=1, stops=[Answered()])

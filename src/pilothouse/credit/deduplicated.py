@@ -28,7 +28,7 @@ class Deduplicated(Modifier):
         """Return the weights, shared among the copies of a token."""
         live = live_tokens(rollouts)
         paths = node_paths(rollouts, self.name)
-        trained = live.any(dim=1).tolist()
+        trained = [bool(there) for there in live.any(dim=1)]
         copies = Counter(node for path, there in zip(paths, trained, strict=True) if there for node in path)
         share = by_segment(rollouts, lambda row, at: 1.0 / max(copies[paths[row][at + 1]], 1)) * live
         distinct = float(share.sum())

@@ -34,7 +34,7 @@ def node_paths(rollouts: Rollouts, who: str) -> list[list[Node]]:
             f"'{who}' reads the tree of responses from the labels of their segments, and there are responses without: "
             "use --program treepo"
         )
-    groups = rollouts.groups.tolist()
+    groups = [int(group) for group in rollouts.groups]
     return [
         [(group, ""), *((group, segment.label) for segment in episode.segments)]
         for group, episode in zip(groups, rollouts.episodes, strict=True)

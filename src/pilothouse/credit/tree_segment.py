@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 import torch
@@ -36,7 +37,8 @@ class TreeSegment(Credit):
     def __call__(self, rollouts: Rollouts) -> Float[Tensor, "N T"]:
         """Return the advantage of each token's segment."""
         paths = node_paths(rollouts, self.name)
-        worth = node_values(paths, torch.where(rollouts.stats_mask, rollouts.rewards, torch.nan).tolist())
+        rewards = torch.where(rollouts.stats_mask, rollouts.rewards, torch.nan)
+        worth = node_values(paths, [float(reward) for reward in rewards])
 
         def gain(row: int, at: int) -> float:
             found = worth[paths[row][at + 1]] - self.damping**at * worth[paths[row][at]]
@@ -59,7 +61,7 @@ def node_values(paths: list[list[Node]], rewards: list[float]) -> dict[Node, flo
     children: dict[Node, list[Node]] = {}
     for path, reward in zip(paths, rewards, strict=True):
         worth[path[-1]] = reward
-        for parent, child in zip(path[:-1], path[1:], strict=True):
+        for parent, child in pairwise(path):
             known = children.setdefault(parent, [])
             if child not in known:
                 known.append(child)

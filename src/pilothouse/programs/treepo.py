@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pilothouse.core.errors import ConfigError
 from pilothouse.core.episodes import Segment
+from pilothouse.core.errors import ConfigError
 from pilothouse.core.parts import SLOT
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Reply, Sample, Sampled, StopReason
@@ -129,7 +129,7 @@ class _Branch:
             seed would.
     """
 
-    path: Path = Path()
+    path: Path = field(default_factory=Path)
     ids: tuple[int, ...] = ()
     seed: int | None = None
 
@@ -231,7 +231,8 @@ class _Tree:
         if program.fallback.cut == "off" or missing <= 0:
             return []
         sources = [b for b, reason in zip(self.finished, self.reasons, strict=True) if program.fallback.takes(reason)]
-        starts = [self._cut(sources[at]) for at in rng.permutation(len(sources))[: -(-missing // program.branch)]]
+        order = rng.permutation(len(sources))[: -(-missing // program.branch)]
+        starts = [self._cut(sources[int(at)]) for at in order]
         made: list[_Branch] = []
         for start in starts or [_Branch()]:
             made += self.fork(start, min(program.branch, missing - len(made)), anew=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pilothouse.core.cards import Claim, Evidence
+from pilothouse.core.cards import Evidence
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.experiments.treepo import claims
@@ -22,7 +21,7 @@ from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
 from pilothouse.training.evaluate import held_out
 
-JUDGED = "tree"  #: the variant that the claims on economy are about: the paper's own settings
+JUDGED = "tree, 8 first branches"  #: the variant that the claims on economy at equal diversity are about
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,9 @@ class Scale:
     """
 
     prompts: int = 64
-    repeats: int = 4
-    policies: int = 4
-    design: Design = Design()
+    repeats: int = 3
+    policies: int = 3
+    design: Design = field(default_factory=Design)
 
 
 _TINY = Design(

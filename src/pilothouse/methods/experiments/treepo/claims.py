@@ -46,7 +46,7 @@ def economy_claims(found: Sequence[Mapping[str, Mapping[str, float]]], variant: 
     answers = over([a["answers"] / b["answers"] for a, b in zip(tree, alone, strict=True)])
     cost = over([run["cost_at_equal_distinct"] for run in tree])
     effective = mean([run["effective"] for run in tree]), mean([run["effective"] for run in alone])
-    lengths = f"mean length {mean([r['length'] for r in tree]):.1f} tokens, independent {mean([r['length'] for r in alone]):.1f}"
+    lengths = mean([run["length"] for run in tree]), mean([run["length"] for run in alone])
     found_answers = f"distinct answers {answers.estimate:.2f} of the independent ones"
     worth = f"worth {effective[0]:.1f} independent responses ({effective[1]:.1f} for independent ones)"
     return (
@@ -56,7 +56,7 @@ def economy_claims(found: Sequence[Mapping[str, Mapping[str, float]]], variant: 
             ratio,
             ratio.estimate <= 0.80,
             "share",
-            lengths,
+            f"mean length {lengths[0]:.1f} tokens, of independent responses {lengths[1]:.1f}",
         ),
         _claim(
             "distinct finished responses of a tree, as a share of those of independent groups of the same size",

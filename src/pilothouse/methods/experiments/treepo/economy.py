@@ -32,7 +32,6 @@ VARIANTS: dict[str, Program] = {
     "tree": TREE,
     "tree, 2 to 8 first branches": TREE.model_copy(update={"init_branch": (2, 8)}),
     "tree, 8 first branches": TREE.model_copy(update={"init_branch": (8, 8)}),
-    "tree, even sharing": TREE.model_copy(update={"share": TREE.share.model_copy(update={"policy": "even"})}),
     "tree, no transfer": TREE.model_copy(update={"transfer": False}),
     "tree, segments of 4": TREE.model_copy(update={"stepping": Stepping(tokens=4, max_steps=16)}),
 }

@@ -50,15 +50,15 @@ class Design:
     """
 
     warm: WarmStart = field(
-        default_factory=lambda: WarmStart(epochs=8, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0)
+        default_factory=lambda: WarmStart(epochs=6, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0)
     )
     steps: int = 120
     most_steps: int = 200
-    measure_every: int = 20
+    measure_every: int = 40
     prompts: int = 8
     learning_rate: float = 3e-4
-    seeds: int = 4
-    problems: int = 500
+    seeds: int = 3
+    problems: int = 400
 
     def config(self, arm: str, seed: int) -> RunConfig:
         """Return the whole configuration of one run."""
