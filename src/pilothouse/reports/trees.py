@@ -45,7 +45,7 @@ def tree_svg(trace: Mapping[str, Any], *, prompt: str = "", answer: str = "") ->
     """Return the picture that ``tree_figure`` writes."""
     nodes: Sequence[Node] = trace["nodes"][:_MOST]
     places = _layout(nodes)
-    width = _LEFT + _COLUMN * (max(x for x, _ in places) + 1) + 60
+    width = max(_LEFT + _COLUMN * (max(x for x, _ in places) + 1) + 40, 640)
     height = _TOP + _ROW * (max(y for _, y in places) + 1) + 34
     spots = [(_LEFT + _COLUMN * x, _TOP + _ROW * y) for x, y in places]
     hidden = len(trace["nodes"]) - len(nodes)
@@ -68,11 +68,13 @@ def tree_svg(trace: Mapping[str, Any], *, prompt: str = "", answer: str = "") ->
                 f'<path d="M{px:.0f} {py:.1f} C{middle:.0f} {py:.1f} {middle:.0f} {y:.1f} {x:.0f} {y:.1f}" fill="none" '
                 f'stroke="{BLUE if strong else "#D1D5DB"}" stroke-width="{2 if strong else 1}"/>'
             )
-    parts += [_dot(node, x, y) for node, (x, y) in zip(nodes, spots, strict=True)]
+    inner = {node["parent"] for node in nodes}
+    parts += [_dot(node, x, y, node["id"] in inner) for node, (x, y) in zip(nodes, spots, strict=True)]
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _dot(node: Node, x: float, y: float) -> str:
+def _dot(node: Node, x: float, y: float, inner: bool) -> str:
+    """Return a node: its text stands over it, or to the right of it where nothing follows."""
     colour = _COLOURS.get(str(node["state"]), PURPLE)
     copies = float(node.get("copies") or node.get("visits") or 1)
     radius = min(3 + copies**0.5, 9)
@@ -80,9 +82,14 @@ def _dot(node: Node, x: float, y: float) -> str:
     facts = "; ".join(f"{name} {_figure(node[name])}" for name in _FACTS if node.get(name) is not None)
     tip = escape("\n".join(line for line in (str(node["text"]), facts, str(node["state"])) if line))
     weight = ' font-weight="bold"' if node["state"] == "chosen" else ""
+    place = (
+        f'x="{x:.0f}" y="{y - radius - 2:.1f}" text-anchor="middle"'
+        if inner
+        else f'x="{x + radius + 4:.0f}" y="{y + 3.5:.1f}"'
+    )
     return (
         f'<g><title>{tip}</title><circle cx="{x:.0f}" cy="{y:.1f}" r="{radius:.1f}" fill="{colour}"/>'
-        f'<text x="{x - radius - 3:.0f}" y="{y + 3.5:.1f}" text-anchor="end" fill="#222222"{weight}>'
+        f'<text {place} fill="#222222" stroke="white" stroke-width="3" paint-order="stroke"{weight}>'
         f"{escape(text)}</text></g>"
     )
 
