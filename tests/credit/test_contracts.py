@@ -42,6 +42,7 @@ def rollouts(make) -> Rollouts:
         for name in ("old_logprobs", "ref_logprobs", "values")
     }
     silenced = made.train_mask & (torch.rand(count, width, generator=draw) < 0.9)
+    fields["prompt_logprobs"] = ((),) * count
     return made.replace(truncated=torch.rand(count, generator=draw) < 0.3, train_mask=silenced, **fields)
 
 

@@ -91,7 +91,7 @@ class Credit(Part):
     """Turns rewards into one weight per response token. Credits add and scale: ``0.5 * GRPO() + 0.5 * RLOO()``.
 
     Class attributes:
-        needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values"}.
+        needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values", "prompt_logprobs"}.
         group_relative: True when a group of one episode gives no signal; such configurations are refused.
     """
 

@@ -40,7 +40,7 @@ def bundles(
         rows = rows[torch.randperm(len(rows), generator=generator)]
     rows = rows[groups[rows].argsort(stable=True)]
     counts = groups[rows].unique_consecutive(return_counts=True)[1]
-    members = rows.split(counts.tolist())
+    members: list[Tensor] = list(rows.tensor_split(counts.cumsum(0)[:-1]))
     blocks = [members[start : start + size] for start in range(0, len(members), size)]
     if drop_last and blocks and len(blocks[-1]) < size:
         del blocks[-1]

@@ -40,7 +40,7 @@ class QuantileTracker:
             return
         if not self.values:
             found = torch.quantile(scores.double(), torch.tensor(self.levels, dtype=torch.double))
-            self.values = tuple(found.tolist())
+            self.values = tuple(float(q) for q in found)
             return
         moved = zip(self.levels, self.values, strict=True)
         self.values = tuple(q + self.lr * (s - float((scores < q).double().mean())) for s, q in moved)

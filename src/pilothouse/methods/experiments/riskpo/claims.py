@@ -41,10 +41,10 @@ def entropy_claims(runs: Mapping[str, Sequence[Figures]], step: int) -> tuple[Cl
     """
     entropy = {arm: figure(found, step, "entropy") for arm, found in runs.items()}
     accuracy = {arm: figure(found, step, "accuracy") for arm, found in runs.items()}
-    start = figure(runs["RiskPO, sum-mean"], 0, "accuracy")
-    excess = paired_difference(entropy["RiskPO, sum-mean"], [1.5 * x for x in entropy["GRPO"]])
-    rise = points(accuracy["RiskPO, sum-mean"], start)
-    ratio = mean(entropy["RiskPO, sum-mean"]) / max(mean(entropy["GRPO"]), 1e-9)
+    start = figure(runs["RiskPO"], 0, "accuracy")
+    excess = paired_difference(entropy["RiskPO"], [1.5 * x for x in entropy["GRPO"]])
+    rise = points(accuracy["RiskPO"], start)
+    ratio = mean(entropy["RiskPO"]) / max(mean(entropy["GRPO"]), 1e-9)
     return (
         claim(
             f"after {step} steps RiskPO's policy has 1.5 times the token entropy of GRPO's",
@@ -93,9 +93,11 @@ def gpu_claims(runs: Mapping[str, Sequence[FullRun]]) -> tuple[Claim, ...]:
     """
     found: list[Claim] = []
     for low, high in (("risk-seeking", "GRPO"), ("GRPO", "RiskPO")):
-        gap = paired_difference(*([run.curve("entropy")[99] for run in runs[arm]] for arm in (high, low)))
+        ends = {arm: [run.curve("entropy")[99] for run in runs[arm]] for arm in (high, low)}
+        gap = paired_difference(ends[high], ends[low])
         statement = f"training entropy of {high} above {low} at step 100"
         found.append(claim(statement, "mean over seeds above 0", gap, gap.estimate > 0, "nats a token"))
-    gap = points(*([run.after["sampled"]["solved"] for run in runs[arm]] for arm in ("RiskPO", "GRPO")))
+    solved = {arm: [run.after["sampled"]["solved"] for run in many] for arm, many in runs.items()}
+    gap = points(solved["RiskPO"], solved["GRPO"])
     statement = "pass@16 of RiskPO against GRPO on held-out problems"
     return (*found, claim(statement, "mean over seeds at least 0", gap, gap.estimate >= 0, "points"))
