@@ -1,4 +1,4 @@
-"""The experiments of riskpo, adora and progrpo: their bars are the claims', their arms differ as said, they can fail."""
+"""The experiments of riskpo, adora and progrpo: bars are the claims', arms differ as said, and claims can fail."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ def bundles(
     if generator is not None:  # one shuffle of all, kept in order within a group, shuffles each group by itself
         rows = rows[torch.randperm(len(rows), generator=generator)]
     rows = rows[groups[rows].argsort(stable=True)]
-    counts = groups[rows].unique_consecutive(return_counts=True)[1]
-    members: list[Tensor] = list(rows.tensor_split(counts.cumsum(0)[:-1]))
+    ends = (groups[rows].diff() != 0).nonzero().flatten() + 1
+    members = list(rows.tensor_split(ends)) if len(rows) else []
     blocks = [members[start : start + size] for start in range(0, len(members), size)]
     if drop_last and blocks and len(blocks[-1]) < size:
         del blocks[-1]

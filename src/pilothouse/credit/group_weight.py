@@ -180,7 +180,8 @@ class GroupWeighted(Modifier):
 
     def after(self, weights: Float[Tensor, "N T"], rollouts: Rollouts) -> Float[Tensor, "N T"]:
         """Return the weighted weights."""
-        labels, index = rollouts.groups.unique(return_inverse=True)
+        labels = torch.tensor(sorted({int(group) for group in rollouts.groups}))
+        index = torch.searchsorted(labels, rollouts.groups)
         favoured = self.favours(rollouts, index, len(labels))
         self._observe(rollouts, index, favoured)
         if self._step < self.start or (self.end and self._step >= self.end):
@@ -211,8 +212,7 @@ class GroupWeighted(Modifier):
     def _observe(self, rollouts: Rollouts, index: Int[Tensor, " N"], favoured: Bool[Tensor, " P"]) -> None:
         """Note the share of favoured groups, and of problems that changed class since they were last met."""
         self._figures = {"group_favoured": float(favoured.float().mean())}
-        first = {int(group): row for row, group in reversed(list(enumerate(index.tolist())))}
-        names = {rollouts.episodes[row].problem_id: group for group, row in first.items() if rollouts.episodes}
+        names = {episode.problem_id: int(group) for episode, group in zip(rollouts.episodes, index, strict=False)}
         changed = [
             self._classes[name] != bool(favoured[group]) for name, group in names.items() if name in self._classes
         ]
