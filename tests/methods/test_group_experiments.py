@@ -85,15 +85,14 @@ def test_length_bars() -> None:
 
     def verdicts(length: float, end: float, accuracy: float, controls: Any = halved) -> list[bool]:
         staged = runs({100: {"length": length}, 300: {"length": end, "accuracy": accuracy}})
-        ours = runs({100: {"length": length}, 300: {"length": 7.0}})
-        found = {"GRPO": grpo, "ADORA": ours, "ADORA, then GRPO": staged}
+        found = {"GRPO": grpo, "ADORA, then GRPO": staged}
         return [claim.passed for claim in rare_claims(found, controls, 100, 300)]
 
     assert verdicts(5.0, 4.6, 0.785) == [True] * 4
     assert verdicts(4.4, 4.4, 0.775) == [False, True, False, False]  # and no seed had 5 at the switch
     assert verdicts(5.0, 4.4, 0.825) == [True, True, False, False]
     assert verdicts(5.0, 4.6, 0.785, {"GRPO, half advantages": runs({100: {"length": 3.6}})})[1] is False
-    uneven = {"GRPO": grpo, "ADORA": [grpo[0], runs({100: {"length": 9.0}, 300: {}})[0]], "ADORA, then GRPO": grpo}
+    uneven = {"GRPO": grpo, "ADORA, then GRPO": [grpo[0], runs({100: {"length": 9.0}, 300: {}})[0]]}
     assert rare_claims(uneven, halved, 100, 300)[0].passed is False  # one seed did not move
 
 

@@ -11,6 +11,9 @@ from pilothouse.methods.experiments.lite_ppo.runs import Figures
 from pilothouse.methods.experiments.measured import claim
 from pilothouse.reports.statistics import paired_difference
 
+#: ADORA for a first stage, which is measured at its end, and GRPO from there on.
+STAGED = "ADORA, then GRPO"
+
 Runs = Mapping[str, Sequence[Figures]]
 
 
@@ -25,8 +28,9 @@ def rare_claims(runs: Runs, controls: Runs, switch: int, last: int) -> tuple[Cla
     """
     length = {arm: figure(many, switch, "length") for arm, many in {**runs, **controls}.items()}
     start = mean(figure(runs["GRPO"], 0, "length"))
-    longer = paired_difference(length["ADORA"], length["GRPO"])
-    least = min(a - b for a, b in zip(length["ADORA"], length["GRPO"], strict=True))
+    longer = paired_difference(length[STAGED], length["GRPO"])
+    least = min(a - b for a, b in zip(length[STAGED], length["GRPO"], strict=True))
+    accuracy = {arm: mean(figure(many, switch, "accuracy")) for arm, many in {**runs, **controls}.items()}
     halved = paired_difference(length["GRPO, half advantages"], length["GRPO"])
     lengths = f"start {start:.2f}; " + ", ".join(f"{arm} {mean(many):.2f}" for arm, many in length.items())
     return (
@@ -36,7 +40,8 @@ def rare_claims(runs: Runs, controls: Runs, switch: int, last: int) -> tuple[Cla
             longer,
             longer.estimate >= 1.5 and least >= 0.5,
             "tokens",
-            f"smallest difference of a seed {least:+.2f}; {lengths}",
+            f"smallest difference of a seed {least:+.2f}; {lengths}; accuracy "
+            + ", ".join(f"{arm} {value:.1%}" for arm, value in accuracy.items()),
         ),
         claim(
             f"it is not a matter of step size: GRPO with halved advantages is as long as GRPO at step {switch}",
@@ -57,10 +62,9 @@ def two_stage_claims(runs: Runs, switch: int, last: int) -> tuple[Claim, ...]:
         switch: step at which GRPO takes over.
         last: the last step.
     """
-    arm = "ADORA, then GRPO"
     accuracy = {name: figure(many, last, "accuracy") for name, many in runs.items()}
-    gap = points(accuracy[arm], accuracy["GRPO"])
-    then, now = figure(runs[arm], switch, "length"), figure(runs[arm], last, "length")
+    gap = points(accuracy[STAGED], accuracy["GRPO"])
+    then, now = figure(runs[STAGED], switch, "length"), figure(runs[STAGED], last, "length")
     kept = [after for before, after in zip(then, now, strict=True) if before >= 5]
     shortest = over(kept) if kept else over([0.0])
     pairs = ", ".join(f"{before:.2f} to {after:.2f}" for before, after in zip(then, now, strict=True))
@@ -132,7 +136,7 @@ def gpu_claims(runs: Mapping[str, Sequence[FullRun]], switch: int) -> tuple[Clai
         )
     ]
     accuracy = {arm: [run.after["greedy"]["accuracy"] for run in many] for arm, many in runs.items()}
-    for arm, bar in (("ADORA", -3.0), ("ADORA, then GRPO", -1.0)):
+    for arm, bar in (("ADORA", -3.0), (STAGED, -1.0)):
         gap = points(accuracy[arm], accuracy["GRPO"])
         statement = f"held-out accuracy of {arm} against GRPO"
         found.append(claim(statement, f"mean over seeds at least {bar:+g} points", gap, gap.estimate >= bar, "points"))

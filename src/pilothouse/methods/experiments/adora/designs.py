@@ -1,4 +1,8 @@
-"""The training experiments' settings; warm starts were chosen by starting accuracy and length alone."""
+"""The training experiments' settings; warm starts were chosen by starting accuracy and length alone.
+
+Warm starts favour short answers a little, so fewer of the demonstrations answer at once than in the pilot from which
+the bars come, for about the same share of long answers at the start.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +27,9 @@ HALVED = arm({"name": "sum", "terms": [{"weight": 0.5, "part": "grpo"}]})
 
 RARE = Design(
     name="long answers are rare",
-    task=WorkedOrDirect(direct_share=0.93, direct_wrong=0.75, worked_wrong=0.40),
-    warm=WarmStart(epochs=3, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0),
-    arms={
-        "GRPO": GRPO,
-        "ADORA": DAMPED,
-        "ADORA, then GRPO": arm({"name": "adora", "end": SWITCH}),
-    },
+    task=WorkedOrDirect(direct_share=0.90, direct_wrong=0.75, worked_wrong=0.40),
+    warm=WarmStart(epochs=6, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0),
+    arms={"GRPO": GRPO, "ADORA, then GRPO": arm({"name": "adora", "end": SWITCH})},
     learning_rate=3e-4,
     measure_at=(0, SWITCH, 300),
     seeds=4,
@@ -47,7 +47,8 @@ CONTROLS = replace(
 COMMON = replace(
     RARE,
     name="long answers are common",
-    task=WorkedOrDirect(direct_share=0.70, direct_wrong=0.75, worked_wrong=0.45),
+    task=WorkedOrDirect(direct_share=0.59, direct_wrong=0.75, worked_wrong=0.45),
+    warm=RARE.warm.model_copy(update={"epochs": 3.0}),
     arms={"GRPO": GRPO, "ADORA": DAMPED, "ADORA, amplify": AMPLIFIED},
     measure_at=(0, 20),
     seeds=5,
