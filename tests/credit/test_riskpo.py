@@ -242,4 +242,4 @@ def test_expected_gradient_is_that_of_the_risk_measure():
 def test_covariance_of_log_probability_and_credit(make):
     rollouts = make([0.0, 1.0], sampler_logprobs=torch.tensor([[-1.0, -3.0], [-1.0, -1.0]]))
     weights = torch.tensor([[0.0, 0.0], [2.0, 2.0]])
-    assert logprob_covariance(rollouts, weights) == pytest.approx(1.0)  # deviations -0.5, 0.5 and -1, 1; n - 1 = 1
+    assert logprob_covariance(rollouts, weights) == pytest.approx(2.0)  # deviations -1, 1 and -1, 1; n - 1 = 1

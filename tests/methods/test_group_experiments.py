@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pilothouse.core.errors import ConfigError
+from pilothouse.core.results import Cost
 from pilothouse.core.seeds import SeedTree
 from pilothouse.credit.dr_grpo import DrGRPO
 from pilothouse.credit.riskpo import RiskPO
@@ -24,7 +26,9 @@ from pilothouse.methods.experiments.riskpo.bandit import risky_share
 from pilothouse.methods.experiments.riskpo.claims import at_equal_accuracy, bandit_claims, entropy_claims
 from pilothouse.methods.experiments.riskpo.designs import ENTROPY
 from pilothouse.reports.progress import Progress
+from pilothouse.reports.statistics import Interval
 from pilothouse.training.config import resolve
+from pilothouse.training.evaluate import Evaluation
 
 START = {"accuracy": 0.3, "length": 3.3, "entropy": 0.7, "distinct": 3.0}
 
@@ -140,6 +144,12 @@ def test_full_size_runs_every_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(found["staged"][0].curve("length")) == 2
     assert "group_favoured" in found["staged"][0].metrics[0]
     assert 0 <= found["GRPO"][0].after["sampled"]["solved"] <= 1
+
+
+def test_solved_is_the_share_of_problems_with_a_right_attempt() -> None:
+    correct = np.array([[1.0, 0.0], [0.0, np.nan], [0.0, 0.0], [1.0, 1.0]])
+    found = Evaluation(Interval(0.5, 0, 1, 0.95, 4), correct, 0.5, 1.0, 0.0, 0.0, 0.0, {}, Cost())
+    assert found.solved == found.to_dict()["solved"] == 0.5
 
 
 def test_noisy_expressions_judge_their_own_demonstrations() -> None:

@@ -120,24 +120,30 @@ class RiskPO(Credit):
         shares = [len(rows) / self.bundle_size for rows in blocks]
         levels = torch.tensor([self.alpha, self.beta], dtype=torch.double)
         own = [torch.quantile(score, levels) for score in scores]
-        full = torch.cat([score / share for score, share in zip(scores, shares, strict=True)])
-        even = torch.full_like(full, 1 / len(full))
-        mixed, worst = (tail_weights(name, self.alpha, self.beta, self.omega) for name in ("mvar", "cvar"))
-        self._figures = {
-            "risk/mvar": float(risk_value(full, even, mixed, self.alpha, self.beta)),
-            "risk/mean": float(full.mean()),
-            "risk/cvar": float(risk_value(full, even, worst, self.alpha, self.beta)),
-        }
+        whole = torch.cat([score / share for score, share in zip(scores, shares, strict=True)])
+        self._look(whole)
         if self.quantiles != "batch":
-            tracker = QuantileTracker((self.alpha, self.beta), self.quantile_lr)
-            tracker.load_state_dict({"values": self._tracked})
-            tracker.update(full)
-            before, self._tracked = self._tracked or tracker.values, tracker.values
-            self._figures |= {"risk/low": before[0], "risk/high": before[1]}
-            part = 1.0 if self.quantiles == "track" else 0.5
-            wide = torch.tensor(before, dtype=torch.double)
-            own = [part * share * wide + (1 - part) * q for share, q in zip(shares, own, strict=True)]
+            tracked, part = self._track(whole), 1.0 if self.quantiles == "track" else 0.5
+            own = [part * share * tracked + (1 - part) * q for share, q in zip(shares, own, strict=True)]
         return [(float(q[0]), float(q[1])) for q in own]
+
+    def _track(self, whole: Float[Tensor, " K"]) -> Float[Tensor, "2"]:
+        """Return the tracked quantiles from before this batch and take the batch in; the first batch sets the start."""
+        tracker = QuantileTracker((self.alpha, self.beta), self.quantile_lr)
+        tracker.load_state_dict({"values": self._tracked})
+        tracker.update(whole)
+        before, self._tracked = self._tracked or tracker.values, tracker.values
+        self._figures |= {"risk/low": before[0], "risk/high": before[1]}
+        return torch.tensor(before, dtype=torch.double)
+
+    def _look(self, whole: Float[Tensor, " K"]) -> None:
+        """Note the risk measures of whole bundles' scores."""
+        even = torch.full_like(whole, 1 / len(whole))
+        self._figures = {"risk/mean": float(whole.mean())}
+        measures: tuple[Measure, ...] = ("mvar", "cvar", "rvar")
+        for name in measures:
+            weights = tail_weights(name, self.alpha, self.beta, self.omega)
+            self._figures[f"risk/{name}"] = float(risk_value(whole, even, weights, self.alpha, self.beta))
 
     def compares_within_groups(self) -> bool:
         """Return whether a block's quantiles come from its own bundles alone, of which groups of one leave one."""
