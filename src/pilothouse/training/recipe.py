@@ -111,17 +111,10 @@ class PolicyGradient(Settings):
                 f"credit '{self.credit.name}' compares the episodes of a group, and a group size of 1 leaves nothing "
                 "to compare: use --group 2 or more, or --credit reinforce-pp"
             )
-        unlabelled = self.credit.labels_read() - self.program.labels
-        if unlabelled:
-            makers = [
-                name
-                for name, kind in Program.catalogue.classes().items()
-                if unlabelled <= getattr(kind, "labels", frozenset())
-            ]
+        if self.training.prompts < self.credit.problems_needed():
             raise ValueError(
-                f"credit '{self.credit.name}' reads the {' and the '.join(sorted(unlabelled))} of responses from the "
-                f"labels of their segments, which program '{self.program.name}' does not make: use --program "
-                f"{' or '.join(makers)}, or a credit that does without, such as --credit dr-grpo"
+                f"credit '{self.credit.name}' needs {self.credit.problems_needed()} prompts a step and "
+                f"training.prompts is {self.training.prompts}: raise --prompts"
             )
         if "values" in self.objective.requirements() and "values" not in self.credit.requirements():
             raise ValueError(
@@ -141,5 +134,18 @@ class PolicyGradient(Settings):
             raise ValueError(
                 f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
                 f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        unlabelled = self.credit.labels_read() - self.program.labels
+        if unlabelled:
+            programs = Program.catalogue.classes().items()
+            makers = [name for name, kind in programs if unlabelled <= getattr(kind, "labels", frozenset[str]())]
+            raise ValueError(
+                f"credit '{self.credit.name}' reads the {' and the '.join(sorted(unlabelled))} of responses from the "
+                f"labels of their segments, which program '{self.program.name}' does not make: use --program "
+                f"{' or '.join(makers)}, or a credit that does without, such as --credit dr-grpo"
             )
         return self
