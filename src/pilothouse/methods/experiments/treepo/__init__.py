@@ -42,13 +42,14 @@ class Scale:
 
 
 _TINY = Design(
+    task=LongSums(train_size=100, test_size=20),
     warm=WarmStart(epochs=0.02, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0),
     steps=1,
-    most_steps=2,
+    most_steps=1,
     measure_every=1,
     prompts=2,
     seeds=2,
-    problems=8,
+    problems=4,
 )
 SCALES = {"smoke": Scale(prompts=2, repeats=2, policies=2, design=_TINY), "small": Scale()}
 
@@ -99,7 +100,7 @@ def _stoppers(size: Scale) -> list[Economy]:
 def _economy(size: Scale, seed: int, folder: Path, progress: Progress) -> dict[str, dict[str, float]]:
     """One policy's comparison of every variant."""
     progress.say(f"economy: policy {seed + 1} of {size.policies}")
-    task, warm = LongSums(), size.design.warm
+    task, warm = size.design.task, size.design.warm
     facts = {
         "task": task.model_dump(mode="json"),
         "warm": warm.model_dump(),

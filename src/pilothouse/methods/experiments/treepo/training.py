@@ -21,14 +21,14 @@ from pilothouse.training.evaluate import evaluate, held_out
 from pilothouse.training.loop import Trainer
 from pilothouse.training.recipe import PolicyGradient
 
-#: What one run measured: a row each time, the last one of each kind under its own name.
+#: What one run measured, a row each time.
 Rows = list[dict[str, float]]
 
 _TREE = TREE.model_dump(mode="json")
 #: Recipes by name; the loss, the starts and the prompts are the same for all.
 ARMS: dict[str, dict[str, Any]] = {
     "GRPO": {"program": {"name": "group", "n": WIDTH}, "credit": "grpo"},
-    "tree, GRPO's credit": {"program": _TREE, "credit": "grpo"},
+    "tree sampling": {"program": _TREE, "credit": "grpo"},
     "TreePO": {"program": _TREE, "credit": "tree-subgroup"},
 }
 BASE = "GRPO"
@@ -39,6 +39,7 @@ class Design:
     """The size of the experiment.
 
     Args:
+        task: what is learnt.
         warm: how the starting policy is made, anew for each seed.
         steps: updates of an equal number of responses.
         most_steps: updates after which an arm stops looking for as many tokens as GRPO took.
@@ -49,6 +50,7 @@ class Design:
         problems: held-out problems of a measurement.
     """
 
+    task: LongSums = field(default_factory=LongSums)
     warm: WarmStart = field(
         default_factory=lambda: WarmStart(epochs=6, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0)
     )
@@ -69,7 +71,7 @@ class Design:
             "learning_rate": self.learning_rate,
             "record": "text",
         }
-        fixed = {"objective": objective, "training": training, "task": LongSums(), "seed": seed}
+        fixed = {"objective": objective, "training": training, "task": self.task, "seed": seed}
         return resolve("treepo" if arm == "TreePO" else "grpo", PolicyGradient(), ARMS[arm], fixed)
 
 
@@ -114,8 +116,7 @@ def at_tokens(rows: Rows, tokens: float) -> Mapping[str, float]:
 
 def _run(design: Design, config: RunConfig, tokens: float, progress: Progress) -> Rows:
     """Train to the given step, and on until as many tokens were decoded as ``tokens``."""
-    assert isinstance(config.task, LongSums)
-    policy = warm_policy(config.task, design.warm, config.seed)
+    policy = warm_policy(design.task, design.warm, config.seed)
     rows: Rows = []
     with tempfile.TemporaryDirectory() as folder:  # every rollout of dozens of small runs is not worth keeping
         trainer = Trainer(config, policy, RunStore(Path(folder)), progress)
