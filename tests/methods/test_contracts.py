@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pytest
 import tomli_w
@@ -28,10 +28,11 @@ from pilothouse.training.run import resume, train
 
 
 class Row(TypedDict):
-    """A method, and what it changes of GRPO's recipe: the settings its paper is about."""
+    """A method, and what it changes of GRPO's recipe: the settings its paper is about; and what makes it small."""
 
     name: str
     differs: dict[str, Any]
+    small: NotRequired[dict[str, Any]]
 
 
 ROWS: list[Row] = [
@@ -111,6 +112,7 @@ ROWS: list[Row] = [
             "training.prompts": 32,
             "training.refill": 3,
         },
+        "small": {"program": {"width": 4}},
     },
     {
         "name": "riskpo",
@@ -150,6 +152,54 @@ ROWS: list[Row] = [
             "objective.eps_high": 0.28,
             "objective.aggregation": "token-mean",
         },
+    },
+    {
+        "name": "d3s",
+        "differs": {
+            "select.name": "d3s",
+            "select.n.start": 0.3,
+            "select.n.end": 0.6,
+            "select.k.start": 0.5,
+            "select.k.end": 1.0,
+            "objective.eps_high": 0.28,
+            "objective.aggregation": "token-mean",
+        },
+    },
+    {
+        "name": "dot",
+        "differs": {
+            "program.n": 32,
+            "select.name": "chain",
+            "objective.name": "kl-cov",
+            "objective.ratio": 0.002,
+            "objective.coef": 1.0,
+            "objective.aggregation": "sequence-mean",
+            "training.prompts": 128,
+            "training.minibatches": 4,
+        },
+        "small": {
+            "program": {"n": 12},  # the smallest group that alpha 3 can cut in
+            "select": {
+                "name": "chain",
+                "parts": [{"name": "outlier-truncation", "success_value": 1.0}, "zero-variance", "predictive-sampling"],
+            },
+        },
+    },
+    {
+        "name": "hbpo",
+        "differs": {
+            "program.name": "budgeted-group",
+            "program.n": 16,
+            "program.budgets": [512, 1024, 2048, 2560],
+            "credit.name": "hierarchical",
+            "credit.w_intra": 1.0,
+            "credit.beta": 4.0,
+            "objective.eps_high": 0.28,
+            "objective.dual_clip": 3.0,
+            "objective.aggregation": "token-mean",
+            "training.minibatches": 4,
+        },
+        "small": {"program": {"n": 4, "budgets": [2, 4, 6, 7], "announcements": ["1", "2", "3", "4"]}},
     },
 ]
 NAMES = [row["name"] for row in ROWS]
@@ -198,7 +248,8 @@ def run(name: str, settings: dict[str, Any], out: Path, **training: Any) -> dict
     """Train and return the weights."""
     table = {**settings, "training": {**settings["training"], **training}}
     if find_method(name).recipe.program.group_size > 1:
-        table["program"] = find_method(name).recipe.program.sized(4).model_dump(mode="json")
+        table["program"] = {"n": 4}
+    table |= next(row.get("small", {}) for row in ROWS if row["name"] == name)
     train(configured(name, None, table), out, Progress())
     return load_file(out / "model" / "model.safetensors")
 
@@ -255,7 +306,8 @@ def test_micro_batches_change_nothing_but_rounding(name: str, settings: dict[str
     whole = run(name, settings, tmp_path / "whole", steps=1)
     split = run(name, settings, tmp_path / "split", steps=1, micro_tokens=24)
     for key in whole:
-        torch.testing.assert_close(split[key], whole[key], rtol=0, atol=1e-5)
+        # A step is 1e-3 wherever Adam sees any gradient, however small: where it is next to nothing, rounding shows.
+        torch.testing.assert_close(split[key], whole[key], rtol=0, atol=3e-5)
 
 
 #: The others share grpo's experiment, which runs with the commands.
