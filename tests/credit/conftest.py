@@ -43,6 +43,7 @@ def make() -> Make:
             truncated=torch.zeros(count, dtype=torch.bool),
             lengths=torch.full((count,), mask.shape[1]),
             segments=torch.full(mask.shape, -1),
+            segment_values=torch.full(mask.shape, float("nan")),
             reward_parts={},
             train_mask=mask & ~score.isnan()[:, None],
             stats_mask=~score.isnan(),

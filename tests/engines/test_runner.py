@@ -197,7 +197,7 @@ def test_seeds_come_from_the_job_and_the_request_not_from_scheduling():
 
     def answers(order, **options):
         engine = Shuffled(echo, SeedTree(order))
-        runner = Runner(engine, scorers={"v": len}, **options)
+        runner = Runner(engine, scorers={"v": lambda request: len(request.prefix)}, **options)
         return [result.answer for result in runner.run([job(steps, name, seed=3) for name in names])]
 
     expected = [
@@ -244,7 +244,7 @@ def test_requests_go_to_the_engine_scorer_or_tool_they_name():
     small = ScriptedEngine([Scored((-1.0,)), Valued(0.5)])
     runner = Runner(
         {"big": ScriptedEngine(["B"]), "small": small},
-        scorers={"length": len},
+        scorers={"length": lambda request: len(request.prefix)},
         tools={"shout": lambda text: text.upper()},
     )
     assert runner.run([job(steps, "abc")])[0].answer == "B (-1.0,) 3.0 0.5 HEY"
@@ -426,7 +426,9 @@ def returns_nothing(posed):
 )
 def test_a_wrong_program_is_named(steps, message):
     with pytest.raises(ConfigError) as caught:
-        Runner(ScriptedEngine(["x"]), scorers={"worth": len}).run([job(steps, "problem-7")])
+        Runner(ScriptedEngine(["x"]), scorers={"worth": lambda request: len(request.prefix)}).run(
+            [job(steps, "problem-7")]
+        )
     assert message in str(caught.value)
     assert "program 'made' on problem 'problem-7'" in str(caught.value)
 
@@ -437,7 +439,7 @@ def test_what_a_program_or_scorer_raises_passes_through_with_its_name():
         raise KeyError("oops")
 
     with pytest.raises(KeyError) as caught:
-        Runner(ScriptedEngine([]), scorers={"worth": len}).run([job(steps)])
+        Runner(ScriptedEngine([]), scorers={"worth": lambda request: len(request.prefix)}).run([job(steps)])
     assert caught.value.__notes__ == ["in program 'made' on problem 'p'"]
     with pytest.raises(TypeError) as caught:
         Runner(ScriptedEngine([]), scorers={"worth": lambda: 0}).run([job(steps)])
@@ -498,7 +500,7 @@ def alone_or_together(jobs: list[Job], order: int, max_active: int = 0, threads:
     runner = Runner(
         {"policy": Shuffled(respond, SeedTree(order)), "other": Shuffled(respond, SeedTree(order) / "other")},
         tools={"tell": lambda text: text[::-1]},
-        scorers={"value": sum},
+        scorers={"value": lambda request: sum(request.prefix)},
         max_active=max_active,
         tool_threads=threads,
     )

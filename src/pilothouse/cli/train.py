@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,7 @@ def train(
     select: Annotated[str | None, Parameter(group=PARTS)] = None,
     credit: Annotated[str | None, Parameter(group=PARTS)] = None,
     objective: Annotated[str | None, Parameter(group=PARTS)] = None,
+    scorer: Annotated[str | None, Parameter(group=PARTS)] = None,
     config: Annotated[Path | None, Parameter(group=RUN)] = None,
     seed: Annotated[int | None, Parameter(group=RUN)] = None,
     out: Annotated[Path | None, Parameter(group=RUN)] = None,
@@ -79,6 +81,7 @@ def train(
         select: Which episodes and tokens train; 'a + b' applies both.
         credit: What each token weighs; '0.5*grpo + 0.5*rloo' mixes.
         objective: The loss; 'clipped + 0.01*kl' adds terms.
+        scorer: What judges partial responses, for programs that search with a process reward.
         config: TOML file laid over the method's settings, such as a run's own; options on the command line win.
         seed: Root of the run's seed tree.
         out: Folder to make for the run; by default runs/METHOD-TASK-TIME.
@@ -105,16 +108,13 @@ def train(
         "select": select,
         "credit": credit,
         "objective": objective,
+        "scorer": scorer,
         "seed": seed,
     }
     given = [(key, value) for key, value in short.items() if value is not None] + read_overrides(overrides)
     with plain_output(as_json):
         if resume is not None:
-            changes = [f"--{key}" for key, _ in given] + [f for f, v in (("--config", config), ("--out", out)) if v]
-            if changes:
-                raise ConfigError(
-                    f"--resume continues a run exactly as it was configured: drop {changes[0]}, or start a new run"
-                )
+            _refuse_changes([key for key, _ in given], config, out)
             finished = runs.resume(resume, steps, make_progress(), method)
         else:
             given += [("training.steps", steps)] if steps is not None else []
@@ -123,6 +123,14 @@ def train(
         emit({"run": str(finished.store.path), **finished.result})
     else:
         print_result(finished.result, finished.store.path, Console())
+
+
+def _refuse_changes(keys: Sequence[str], config: Path | None, out: Path | None) -> None:
+    changes = [f"--{key}" for key in keys] + [f for f, v in (("--config", config), ("--out", out)) if v]
+    if changes:
+        raise ConfigError(
+            f"--resume continues a run exactly as it was configured: drop {changes[0]}, or start a new run"
+        )
 
 
 @app.command

@@ -16,11 +16,13 @@ class Segment:
         start: first token, counted from the start of the response.
         stop: one past the last token.
         label: what it is ("step", "tool", a tree node's id).
+        value: what a search found the state after the last token to be worth; NaN if nobody said.
     """
 
     start: int
     stop: int
     label: str = ""
+    value: float = float("nan")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -44,6 +44,7 @@ class Posed:
         text: the prompt's text.
         rng: the only source of randomness a program may use.
         codec: text to token ids and back, for programs that write text of their own (budgets, hints, tool output).
+        answer_of: a response's final answer in a form that can be compared, for programs that vote; empty if none.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Posed:
     text: str
     rng: np.random.Generator
     codec: Codec
+    answer_of: Callable[[str], str] = str.strip
 
 
 class ScoreStatus(StrEnum):

@@ -75,10 +75,14 @@ class Value:
     Args:
         prefix: token ids of the state.
         policy: which of the runner's engines or scorers answers.
+        problem: id of the problem, for scorers that check against it.
+        start: how many of the prefix's tokens are the problem's prompt, for scorers that read the response alone.
     """
 
     prefix: Tokens
     policy: str = "value"
+    problem: str = ""
+    start: int = 0
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class Rollouts:
         truncated: [N] True where the response hit its length limit.
         lengths: [N] number of response tokens.
         segments: [N, T] index of the segment a token belongs to within its episode, -1 outside any.
+        segment_values: [N, T] what a search found the state after a segment to be worth, at its last token; NaN
+            everywhere else.
         reward_parts: named [N] components of the reward.
         train_mask: [N, T] tokens that carry a loss: starts as the action mask of the episodes whose verifier worked,
             selectors may only shrink it.
@@ -39,6 +41,7 @@ class Rollouts:
         ref_logprobs: [N, T] log-probabilities under the reference policy, if computed.
         entropies: [N, T] entropy in nats, at each action, of the policy that starts the update, if computed.
         values: [N, T] value estimates at each response token's state, if computed.
+        prompt_logprobs: N ragged rows, the log-probability of each prompt token but the first, if computed.
     """
 
     prompts: tuple[Tokens, ...]
@@ -50,6 +53,7 @@ class Rollouts:
     truncated: Bool[Tensor, " N"]
     lengths: Int[Tensor, " N"]
     segments: Int[Tensor, "N T"]
+    segment_values: Float[Tensor, "N T"]
     reward_parts: dict[str, Float[Tensor, " N"]]
     train_mask: Bool[Tensor, "N T"]
     stats_mask: Bool[Tensor, " N"]
@@ -59,6 +63,7 @@ class Rollouts:
     ref_logprobs: Float[Tensor, "N T"] | None = None
     entropies: Float[Tensor, "N T"] | None = None
     values: Float[Tensor, "N T"] | None = None
+    prompt_logprobs: tuple[tuple[float, ...], ...] = ()
 
     def __len__(self) -> int:
         """Return N."""
@@ -117,6 +122,7 @@ class Rollouts:
         actions = torch.zeros(count, width, dtype=torch.bool)
         logprobs = torch.zeros(count, width)
         segments = torch.full((count, width), -1, dtype=torch.long)
+        segment_values = torch.full((count, width), float("nan"))
         rewards, judged = torch.full((count,), float("nan")), torch.zeros(count, dtype=torch.bool)
         names = dict.fromkeys(name for e in episodes if e.score for name in e.score.parts)
         parts = {name: torch.full((count,), float("nan")) for name in names}
@@ -130,6 +136,8 @@ class Rollouts:
             logprobs[row, :size] = torch.tensor(episode.logprobs, dtype=torch.float32)
             for index, segment in enumerate(episode.segments):
                 segments[row, segment.start : segment.stop] = index
+                if segment.stop > segment.start:
+                    segment_values[row, segment.stop - 1] = segment.value
             if score.status is ScoreStatus.OK:
                 rewards[row], judged[row] = score.reward, True
             for name, part in score.parts.items():
@@ -144,6 +152,7 @@ class Rollouts:
             truncated=torch.tensor([e.truncated for e in episodes]),
             lengths=torch.tensor([len(e.tokens) for e in episodes]),
             segments=segments,
+            segment_values=segment_values,
             reward_parts=parts,
             train_mask=actions & judged[:, None],
             stats_mask=judged,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
-from pilothouse.core.requests import Call, Called, Reply, Tokens, Value, Valued
+from pilothouse.core.requests import Call, Called, Reply, Value, Valued
 from pilothouse.core.results import Cost
 
 
@@ -15,7 +15,7 @@ class Functions:
 
     Args:
         tools: tools by name; each takes the arguments of the ``Call`` and returns text.
-        scorers: functions from a prefix of token ids to its worth, by name.
+        scorers: functions from a ``Value`` request to the worth of its prefix, by name.
         threads: threads that run tools; 0 runs them in ``poll``, in the order they were asked for. Scorers always run
             in ``poll``.
     """
@@ -23,7 +23,7 @@ class Functions:
     def __init__(
         self,
         tools: Mapping[str, Callable[..., str]],
-        scorers: Mapping[str, Callable[[Tokens], float]],
+        scorers: Mapping[str, Callable[[Value], float]],
         *,
         threads: int = 0,
     ) -> None:
@@ -62,7 +62,7 @@ class Functions:
         if isinstance(request, Call):
             return self._call(request)
         try:
-            return Valued(float(self.scorers[request.policy](request.prefix)))
+            return Valued(float(self.scorers[request.policy](request)))
         except Exception as error:
             error.add_note(f"in scorer '{request.policy}'")
             raise

@@ -20,7 +20,6 @@ from pilothouse.core.requests import (
     Sample,
     Sampled,
     StopReason,
-    Tokens,
     Value,
 )
 from pilothouse.core.results import Cost, Result
@@ -103,7 +102,7 @@ class Runner:
     Args:
         engines: engines by policy name; a single engine serves the name "policy".
         tools: tools by name; each takes the arguments of the ``Call`` and returns text.
-        scorers: functions from a prefix of token ids to its worth, by name.
+        scorers: functions from a ``Value`` request to the worth of its prefix, by name.
         max_active: programs under way at once; 0 starts all jobs at once.
         tool_threads: threads that run tools; 0 runs them one after the other in between, in a repeatable order.
     """
@@ -113,7 +112,7 @@ class Runner:
         engines: Mapping[str, Engine] | Engine,
         *,
         tools: Mapping[str, Callable[..., str]] | None = None,
-        scorers: Mapping[str, Callable[[Tokens], float]] | None = None,
+        scorers: Mapping[str, Callable[[Value], float]] | None = None,
         max_active: int = 0,
         tool_threads: int = 0,
     ) -> None:

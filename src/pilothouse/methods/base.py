@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from pilothouse.core.cards import Card, Evidence
 from pilothouse.core.errors import ConfigError, nearest
+from pilothouse.programs.base import Program
 from pilothouse.reports.progress import Progress
 from pilothouse.training.config import RunConfig, read_toml, resolve
 from pilothouse.training.recipe import PolicyGradient
@@ -28,13 +29,20 @@ class Method:
 
     Args:
         card: what it says of itself.
-        recipe: the composition with the paper's settings.
+        recipe: the composition with the paper's settings, for training.
         reproduce: runs the claim.
+        search: how it attempts a problem when it searches or serves; by default as it does in training.
     """
 
     card: Card
     recipe: PolicyGradient
     reproduce: Reproduce
+    search: Program | None = None
+
+    @property
+    def program(self) -> Program:
+        """How it attempts a problem for a user."""
+        return self.search or self.recipe.program
 
     def to_dict(self) -> dict[str, Any]:
         """Return card and composition for JSON."""

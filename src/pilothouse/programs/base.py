@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
+from pilothouse.core.errors import ConfigError
 from pilothouse.core.parts import Catalogue, Part, Settings
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Reply, Request
@@ -36,16 +37,55 @@ class Sampling(Settings):
 class Program(Part):
     """A plain generator over one problem: yields lists of requests, is resumed with their replies, returns a Result.
 
-    Programs do no I/O, know no engine, and draw randomness only from ``posed.rng``.
+    Programs do no I/O, know no engine, and draw randomness only from ``posed.rng``. Most have a field ``sampling``
+    (how tokens are drawn), those that work step by step also ``stepping`` (where a step ends).
+
+    Class attributes:
+        scores: True when it asks a scorer (``Value`` requests to "value") what a response is worth.
     """
 
     catalogue: ClassVar[Catalogue] = Catalogue("program", "pilothouse.programs")
+    scores: ClassVar[bool] = False
     announces_budgets: ClassVar[bool] = False  #: whether its episodes carry the budget they were told, as a tag
 
     @property
     def group_size(self) -> int:
         """Episodes one problem yields, when the program can say beforehand; 0 when it varies."""
         return 0
+
+    def needs_scorer(self) -> bool:
+        """Return whether it asks a scorer under these settings."""
+        return self.scores
+
+    def fitted(self, *, limit: int, stop: tuple[str, ...], step_end: str) -> Self:
+        """Return the program with the task's conventions where it sets none of its own.
+
+        Args:
+            limit: length limit of a response, in tokens.
+            stop: strings that end a response.
+            step_end: what separates the steps of a response.
+        """
+        update: dict[str, Any] = {}
+        sampling: Any = getattr(self, "sampling", None)
+        if isinstance(sampling, Sampling):
+            update["sampling"] = sampling.model_copy(
+                update={"max_tokens": sampling.max_tokens or limit, "stop": sampling.stop or stop}
+            )
+        stepping: Any = getattr(self, "stepping", None)
+        if stepping is not None:
+            update["stepping"] = stepping.fitted(step_end)
+        return self.model_copy(update=update) if update else self
+
+    def sized(self, samples: int) -> Self:
+        """Return the program at the width that spends about ``samples`` whole responses on a problem.
+
+        Args:
+            samples: the budget, in whole responses, at least 1.
+
+        Raises:
+            ConfigError: it cannot spend just that; the message names the nearest budgets that work.
+        """
+        raise ConfigError(f"program '{self.name}' has no budget to set: leave --budget out")
 
     def __call__(self, posed: Posed) -> Steps:
         """Start the program on one problem."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -29,6 +29,10 @@ class Group(Program):
     def group_size(self) -> int:
         """G."""
         return self.n
+
+    def sized(self, samples: int) -> Self:
+        """Return a group of ``samples``."""
+        return self.model_copy(update={"n": samples})
 
     def __call__(self, posed: Posed) -> Steps:
         """Yield one request for G samples; the answer is the first sample's text."""

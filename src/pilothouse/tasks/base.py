@@ -22,6 +22,7 @@ class Task(Part):
     Class attributes:
         response_limit: default response length limit in tokens.
         stop: strings that end a response in this task.
+        step_end: what separates two steps of a response.
         character_set: every character that prompts and solutions may use, for tasks the tiny policy can learn;
             empty when the task needs a full tokenizer.
     """
@@ -29,6 +30,7 @@ class Task(Part):
     catalogue: ClassVar[Catalogue] = Catalogue("task", "pilothouse.tasks")
     response_limit: ClassVar[int] = 512
     stop: ClassVar[tuple[str, ...]] = ()
+    step_end: ClassVar[str] = "\n"
     character_set: ClassVar[str] = ""
 
     data: str = ""
@@ -50,6 +52,10 @@ class Task(Part):
     def score(self, problem: Problem, response: str) -> Score:
         """Return the verdict on one response; a verifier that fails returns ``Score.failed``, it never raises."""
         raise NotImplementedError
+
+    def answer_of(self, response: str) -> str:
+        """Return a response's final answer in a form that can be compared, for votes; empty if it has none."""
+        return response.strip()
 
     def score_many(self, pairs: Sequence[tuple[Problem, str]]) -> list[Score]:
         """Return the verdict on each (problem, response); tasks with costly verifiers work in parallel here."""

@@ -31,7 +31,6 @@ class ChainArithmetic(GeneratedTask):
     response_limit: ClassVar[int] = 96
     stop: ClassVar[tuple[str, ...]] = (".",)
     character_set: ClassVar[str] = "0123456789+-*=:\n."
-    step_end: ClassVar[str] = "\n"  #: what separates two steps of a response
 
     chain_steps: Annotated[int, Field(ge=1)] = 6
     modulus: Annotated[int, Field(ge=3)] = 10
@@ -96,10 +95,14 @@ class ChainArithmetic(GeneratedTask):
         """Return reward 1 if the last line ends in the right value; the part "steps" is the share of right steps."""
         checks = self.check_steps(problem, response)
         count = len(_STEP.findall(str(problem.prompt)))
-        lines = steps_of(response)
-        correct = bool(lines) and lines[-1].rpartition("=")[2] == problem.answer
+        correct = self.answer_of(response) == problem.answer
         right = sum(checks) / max(count, len(checks))
         return Score(float(correct), correct, {"correct": float(correct), "steps": right})
+
+    def answer_of(self, response: str) -> str:
+        """Return what the last line ends in."""
+        lines = steps_of(response)
+        return lines[-1].rpartition("=")[2] if lines else ""
 
 
 def steps_of(response: str) -> list[str]:

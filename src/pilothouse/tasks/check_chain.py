@@ -93,13 +93,16 @@ class CheckChain(SplitTask):
 
     def score(self, problem: Problem, response: str) -> Score:
         """Return reward 1 if the answer after "A" is right; the part "checks" counts the checking passes."""
-        match = _FORM.fullmatch(response.strip())
-        given = match.group(3) if match else response.strip().rpartition("A")[2]
-        correct = given == problem.answer and "A" in response
+        match, given = _FORM.fullmatch(response.strip()), self.answer_of(response)
+        correct = given == problem.answer
         checks = float(response.count("?"))
         return Score(
             float(correct), correct, {"correct": float(correct), "format": float(match is not None), "checks": checks}
         )
+
+    def answer_of(self, response: str) -> str:
+        """Return what follows the last "A"."""
+        return response.strip().rpartition("A")[2] if "A" in response else ""
 
 
 def partial_sums(prompt: str) -> list[int]:

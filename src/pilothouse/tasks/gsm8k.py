@@ -21,6 +21,8 @@ from pilothouse.tasks.verification import Verifiers
 
 _REQUEST = "Reason step by step, and put the final answer in \\boxed{}."
 _MARK = re.compile(r"<<[^<>]*>>")
+_BOX = re.compile(r"\\boxed\{([^{}]*)\}")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
 class Gsm8k(SplitTask):
@@ -88,6 +90,11 @@ class Gsm8k(SplitTask):
             else Score.failed(verdict.detail, verdict.status)
             for verdict in verdicts
         ]
+
+    def answer_of(self, response: str) -> str:
+        """Return what is in the last box, or else the last number."""
+        boxes, numbers = _BOX.findall(response), _NUMBER.findall(response)
+        return (boxes[-1].strip() if boxes else numbers[-1] if numbers else "").replace(",", "").rstrip(".")
 
     def source(self) -> str:
         """Return one line that says where the problems came from."""

@@ -133,8 +133,7 @@ class Gsm8kCalc(SplitTask):
 
     def score(self, problem: Problem, response: str) -> Score:
         """Return reward 1 if what follows the last "=" is the exact result, or that result rounded as it was marked."""
-        pieces = response.strip().split("=")
-        given = pieces[-1].strip()
+        pieces, given = response.strip().split("="), self.answer_of(response)
         number, target = plain_number(given), exact(problem.info["expression"])
         if target is None:
             return Score.failed(f"problem '{problem.id}' is not an expression with a value")
@@ -143,6 +142,10 @@ class Gsm8kCalc(SplitTask):
         )
         formed = number is not None and all(exact(piece) is not None for piece in pieces)
         return Score(float(correct), correct, {"correct": float(correct), "format": float(formed)})
+
+    def answer_of(self, response: str) -> str:
+        """Return what follows the last "="."""
+        return response.rpartition("=")[2].strip()
 
     def source(self) -> str:
         """Return one line that says where the calculations came from, and how many were left out and why."""

@@ -61,9 +61,13 @@ class KnightsAndKnaves(GeneratedTask):
 
     def score(self, problem: Problem, response: str) -> Score:
         """Return reward 1 if the last word names everybody's kind rightly; "format" is 1 if it names everybody."""
-        given = (response.split() or [""])[-1]
+        given = self.answer_of(response)
         correct, formed = given == problem.answer, given.upper() == problem.answer.upper()
         return Score(float(correct), correct, {"correct": float(correct), "format": float(formed)})
+
+    def answer_of(self, response: str) -> str:
+        """Return the last word."""
+        return (response.split() or [""])[-1]
 
 
 def holds(claim: str, world: str) -> bool:

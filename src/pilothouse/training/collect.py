@@ -32,22 +32,12 @@ class Attempt:
     score: Score
 
 
-def pose(problem: Problem, policy: CausalPolicy, seeds: SeedTree) -> Posed:
+def pose(problem: Problem, policy: CausalPolicy, task: Task, seeds: SeedTree) -> Posed:
     """Return the problem as a program may see it: encoded and seeded, without its answer."""
     prompt = policy.render(problem)
     text = problem.prompt if isinstance(problem.prompt, str) else policy.codec.decode(prompt)
-    return Posed(id=problem.id, prompt=prompt, text=text, rng=(seeds / "program").numpy(), codec=policy.codec)
-
-
-def sampling_for(task: Task, program: Program) -> Program:
-    """Return the program with the task's length limit and stop strings where it sets none of its own."""
-    sampling = getattr(program, "sampling", None)
-    if sampling is None:
-        return program
-    filled = sampling.model_copy(
-        update={"max_tokens": sampling.max_tokens or task.limit, "stop": sampling.stop or task.stop}
-    )
-    return program.model_copy(update={"sampling": filled})
+    rng = (seeds / "program").numpy()
+    return Posed(problem.id, prompt, text, rng, policy.codec, answer_of=task.answer_of)
 
 
 def attempt(
@@ -58,6 +48,8 @@ def attempt(
     problems: Sequence[Problem],
     seeds: SeedTree,
     clock: Clock | None = None,
+    *,
+    first: int = 0,
 ) -> list[Attempt]:
     """Run ``program`` on every problem and score every episode and answer.
 
@@ -69,9 +61,10 @@ def attempt(
         problems: what to attempt; a problem may occur twice and then forms two groups.
         seeds: node whose child i seeds the i-th problem, so a draw does not depend on the others.
         clock: counts the seconds of the phases "sample" and "verify".
+        first: position of the first problem among the seeds, when the problems are part of a longer list.
     """
-    ready = sampling_for(task, program)
-    jobs = [Job(ready, pose(p, policy, seeds / i), seeds / i) for i, p in enumerate(problems)]
+    ready = program.fitted(limit=task.limit, stop=task.stop, step_end=task.step_end)
+    jobs = [Job(ready, pose(p, policy, task, seeds / i), seeds / i) for i, p in enumerate(problems, first)]
     clock = clock or Clock()
     with clock("sample"):
         results = runner.run(jobs)

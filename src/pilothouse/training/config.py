@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.parts import LISTED, SLOT, Part, Settings, validated
@@ -15,6 +15,7 @@ from pilothouse.policies.lora import LoRA
 from pilothouse.policies.warm_start import WarmStart
 from pilothouse.tasks.base import Task
 from pilothouse.training.recipe import PolicyGradient
+from pilothouse.training.scoring import check_scorer
 
 TINY = "tiny"
 
@@ -38,7 +39,7 @@ class PolicySettings(Settings):
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     rows: Annotated[int, Field(ge=1)] = 256
-    warm_start: WarmStart = WarmStart(epochs=4)
+    warm_start: WarmStart = WarmStart(epochs=4, solution_loss=1.0)
 
 
 class RunConfig(PolicyGradient):
@@ -57,6 +58,14 @@ class RunConfig(PolicyGradient):
     task: Annotated[Task, SLOT]
     policy: PolicySettings = PolicySettings()
     sinks: Annotated[tuple[str, ...], LISTED] = ()
+
+    @model_validator(mode="after")
+    def _scorer_fits_task(self) -> Self:
+        try:
+            check_scorer(self.program.needs_scorer(), self.program.name, self.scorer, self.task)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 def resolve(method: str, recipe: PolicyGradient, *layers: Mapping[str, Any]) -> RunConfig:

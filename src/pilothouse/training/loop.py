@@ -17,7 +17,6 @@ from pilothouse.core.results import Cost
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.core.seeds import SeedTree
 from pilothouse.engines.local import LocalEngine
-from pilothouse.engines.runner import Runner
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.programs.base import Sampling
 from pilothouse.programs.group import Group
@@ -32,6 +31,7 @@ from pilothouse.training.data import PromptOrder
 from pilothouse.training.evaluate import Evaluation, evaluate, held_out
 from pilothouse.training.metrics import records, rollout_metrics
 from pilothouse.training.optimizer import Optimizer
+from pilothouse.training.scoring import scored_runner
 from pilothouse.training.update import Updater
 
 
@@ -55,7 +55,7 @@ class Trainer:
         self.config, self.policy, self.store, self.progress = config, policy, store, progress
         self.task, self.seeds, self.clock = config.task, SeedTree(config.seed), Clock()
         self.engine = LocalEngine(policy, max_rows=config.policy.rows)
-        self.runner = Runner(self.engine)
+        self.runner = scored_runner(self.engine, config.scorer, config.task)
         self.order = PromptOrder(self.task.problems("train"), self.seeds / "data")
         self.optimizer = Optimizer(policy.trainable_parameters(), config.training)
         if config.training.gradient_checkpointing:
@@ -120,7 +120,7 @@ class Trainer:
             weights = self.config.credit(rollouts)
             rollouts = self.config.select.narrow(rollouts, weights, step / self.config.training.steps)
             weights = weights * rollouts.train_mask
-            row |= self.config.select.figures()
+            row |= self.config.select.figures() | self.config.credit.figures()
         with clock("update"):
             row |= self.updater.update(rollouts, weights, step, self.seeds / "shuffle" / step)
             self.engine.policy_changed()

@@ -13,6 +13,7 @@ from pilothouse.objectives.base import Objective
 from pilothouse.objectives.clipped import Clipped
 from pilothouse.programs.base import Program
 from pilothouse.programs.group import Group
+from pilothouse.tasks.scorer import ExactSteps, Scorer
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -74,6 +75,7 @@ class PolicyGradient(Settings):
         select: which episodes and tokens train.
         credit: what each token's weight is.
         objective: the loss.
+        scorer: judges partial responses, for programs that search with a process reward.
         training: the optimiser's settings.
 
     Raises:
@@ -84,7 +86,13 @@ class PolicyGradient(Settings):
     select: Annotated[Select, SLOT] = Everything()
     credit: Annotated[Credit, SLOT] = GRPO()
     objective: Annotated[Objective, SLOT] = Clipped()
+    scorer: Annotated[Scorer, SLOT] = ExactSteps()
     training: TrainingSettings = TrainingSettings()
+
+    @property
+    def value_head(self) -> bool:
+        """Whether the policy needs a value head."""
+        return "values" in self.needs or (self.program.needs_scorer() and self.scorer.of_policy)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -103,6 +111,11 @@ class PolicyGradient(Settings):
                 f"credit '{self.credit.name}' compares the episodes of a group, and a group size of 1 leaves nothing "
                 "to compare: use --group 2 or more, or --credit reinforce-pp"
             )
+        if self.training.prompts < self.credit.problems_needed():
+            raise ValueError(
+                f"credit '{self.credit.name}' needs {self.credit.problems_needed()} prompts a step and "
+                f"training.prompts is {self.training.prompts}: raise --prompts"
+            )
         if "values" in self.objective.requirements() and "values" not in self.credit.requirements():
             raise ValueError(
                 "the objective trains a value head but no credit uses one: use --credit gae, or drop the value loss"
@@ -111,6 +124,11 @@ class PolicyGradient(Settings):
             raise ValueError(
                 f"credit '{self.credit.name}' reads a value head that nothing trains: "
                 "use --objective 'clipped + 0.5*value'"
+            )
+        if self.program.needs_scorer() and self.scorer.of_policy and "values" not in self.objective.requirements():
+            raise ValueError(
+                f"program '{self.program.name}' asks the policy's value head, which nothing trains: "
+                "use --objective 'clipped + 0.5*value' with --credit gae, or another --scorer"
             )
         if self.training.refill > 1 and not self.select.may_drop_groups():
             raise ValueError(

@@ -150,8 +150,7 @@ def resume(path: Path, steps: int | None, progress: Progress, method: str = "") 
 def _trainer(config: RunConfig, store: RunStore, progress: Progress) -> tuple[Trainer, RunConfig]:
     for split in ("train", "test"):
         config.task.problems(split)  # data that cannot be read should not wait for a model to load
-    value_head = "values" in config.needs
-    policy = prepare_policy(config.policy, config.task, config.seed, progress, value_head=value_head)
+    policy = prepare_policy(config.policy, config.task, config.seed, progress, value_head=config.value_head)
     if not config.training.learning_rate:
         count = sum(weight.numel() for weight in policy.model.parameters())
         updates = config.training.epochs * config.training.minibatches

@@ -1,0 +1,65 @@
+"""A budget names its unit: so many whole responses, or so many sampled tokens."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from pilothouse.core.errors import ConfigError
+
+Unit: TypeAlias = Literal["samples", "tokens"]
+
+_FORM = re.compile(r"(\d+(?:\.\d+)?)([kM]?)-?(samples?|tokens?)?")
+_FACTOR = {"": 1, "k": 1_000, "M": 1_000_000}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one problem may cost.
+
+    Args:
+        amount: how much, at least 1.
+        unit: "samples" (whole responses, each up to the length limit) or "tokens" (sampled).
+    """
+
+    amount: int
+    unit: Unit
+
+    @staticmethod
+    def parse(text: str) -> Budget:
+        """Return the budget that ``4096-tokens``, ``2k-tokens``, ``16-samples`` or ``16`` (samples) stands for.
+
+        Raises:
+            ConfigError: the text is not a budget, or it is less than 1.
+        """
+        match = _FORM.fullmatch(text.strip())
+        if match is None:
+            raise ConfigError(f"'{text}' is not a budget: write it like 16-samples, 4096-tokens or 2k-tokens")
+        number, factor, unit = match.groups()
+        amount = int(float(number) * _FACTOR[factor])
+        if amount < 1:
+            raise ConfigError(f"a budget of '{text}' is nothing: give at least 1-samples")
+        return Budget(amount, "tokens" if (unit or "").startswith("token") else "samples")
+
+    def samples(self, limit: int) -> int:
+        """Return how many whole responses it pays for.
+
+        Args:
+            limit: length limit of a response, in tokens; so a budget in tokens is never overspent.
+
+        Raises:
+            ConfigError: it does not pay for one.
+        """
+        if self.unit == "samples":
+            return self.amount
+        if self.amount < limit:
+            raise ConfigError(
+                f"a budget of {self.amount} tokens does not pay for one response of up to {limit} tokens: "
+                f"give at least {limit}-tokens, or shorten responses with --program.sampling.max_tokens"
+            )
+        return self.amount // limit
+
+    def __str__(self) -> str:
+        """Return the text that ``parse`` reads."""
+        return f"{self.amount}-{self.unit}"

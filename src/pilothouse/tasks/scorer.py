@@ -1,0 +1,72 @@
+"""Scorers: what a partial response is worth, for programs that search with a process reward."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pilothouse.core.parts import Catalogue, Part
+from pilothouse.core.problems import Problem
+from pilothouse.tasks.base import Task
+
+
+class Scorer(Part):
+    """Judges partial responses. The figure is the scorer's own; a process reward lies in [0, 1].
+
+    Class attributes:
+        of_policy: True when the policy's own value head answers instead of ``__call__``.
+    """
+
+    catalogue: ClassVar[Catalogue] = Catalogue("scorer", "pilothouse.tasks")
+    of_policy: ClassVar[bool] = False
+
+    def refusal(self, task: Task) -> str:
+        """Return why it cannot judge a task's responses, in a sentence that names what can; empty if it can."""
+        return ""
+
+    def __call__(self, task: Task, problem: Problem, response: str) -> float:
+        """Return the worth of a partial or whole response to a problem."""
+        raise NotImplementedError
+
+
+class ExactSteps(Scorer):
+    """Asks the task's own step checker: ``right`` while every step is right, ``wrong`` from the first mistake on.
+
+    Args:
+        right: the score of a response without a mistake.
+        wrong: the score of any other.
+    """
+
+    name: ClassVar[str] = "exact-steps"
+    right: float = 0.9
+    wrong: float = 0.1
+
+    def refusal(self, task: Task) -> str:
+        """Return a sentence if the task cannot check steps."""
+        if hasattr(task, "check_steps"):
+            return ""
+        return (
+            f"task '{task.name}' cannot check single steps, so scorer 'exact-steps' cannot judge its responses: "
+            "give --scorer value-head, --scorer verifier, or your own as --scorer module:Class"
+        )
+
+    def __call__(self, task: Task, problem: Problem, response: str) -> float:
+        """Return the score of a response whose last step may be cut short."""
+        checks: list[bool] = task.check_steps(problem, response)  # pyright: ignore[reportAttributeAccessIssue]
+        return self.right if all(checks) else self.wrong
+
+
+class Verifier(Scorer):
+    """Asks the task's verifier, as if the partial response were whole: an upper bound no user has at hand."""
+
+    name: ClassVar[str] = "verifier"
+
+    def __call__(self, task: Task, problem: Problem, response: str) -> float:
+        """Return the reward; NaN if the verifier fails, which the searching program names."""
+        return task.score(problem, response).reward
+
+
+class ValueHead(Scorer):
+    """Asks the policy's own value head; the engine answers."""
+
+    name: ClassVar[str] = "value-head"
+    of_policy: ClassVar[bool] = True
