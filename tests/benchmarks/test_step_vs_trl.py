@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,15 @@ SOURCE = Path(__file__).parents[2] / "benchmarks" / "step_vs_trl.py"
 
 
 @pytest.fixture(scope="module")
-def benchmark() -> Any:
+def benchmark() -> Iterator[Any]:
+    sys.path.insert(0, str(SOURCE.parent))
     spec = importlib.util.spec_from_file_location("step_vs_trl", SOURCE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(SOURCE.parent))
 
 
 @pytest.fixture
@@ -44,8 +48,9 @@ def test_a_step_of_each_side_does_the_work_asked_for(
     assert len(steps) == 1
     assert middle["responses"] == 16
     if mode == "prescribed":
-        texts = benchmark.prompts(benchmark.HashReward(data="generated"), 2)
-        assert middle["tokens"] == sum(benchmark.prescribed(t, i, job) for t in texts for i in range(benchmark.GROUP))
+        work = sys.modules["step_work"]
+        texts = work.prompts(work.HashReward(data="generated"), 2)
+        assert middle["tokens"] == sum(work.prescribed(t, i, job) for t in texts for i in range(work.GROUP))
     else:
         assert middle["tokens"] == 16 * 6 if mode == "full" else 16 <= middle["tokens"] <= 16 * 6
     assert middle["seconds"] >= middle["generate"] + middle["train"] > 0
