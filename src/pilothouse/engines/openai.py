@@ -75,6 +75,8 @@ class OpenAIEngine:
         max_body: largest response body, in bytes.
         extra: fields added to each request body; a field given as ``None`` is left out.
         seed: seeds the jitter of the pauses.
+        patient: a wrong key, address or model is the answer to the request that met it, and does not end the run: for
+            servers that outlive the trouble.
 
     Raises:
         ConfigError: httpx is not installed, or the address or key cannot be used.
@@ -100,6 +102,7 @@ class OpenAIEngine:
         max_body: int = MAX_BODY,
         extra: Mapping[str, Any] | None = None,
         seed: int = 0,
+        patient: bool = False,
     ) -> None:
         try:
             from pilothouse.engines.transport import RequestFailed, Transport
@@ -122,9 +125,9 @@ class OpenAIEngine:
         self.model, self._codec, self._chat, self._token_ids = model, codec or ByteCodec(), chat, token_ids
         self._logprobs, self._keeps_stop, self._max_tokens = logprobs, keeps_stop, max_tokens
         self._extra = dict(extra or {})
-        self._one_by_one = False
+        self._one_by_one, self._patient = False, patient
         self._done: SimpleQueue[tuple[int, Future[tuple[Any, Cost]]]] = SimpleQueue()
-        self._outstanding = 0
+        self._outstanding: dict[int, Future[tuple[Any, Cost]]] = {}
         self._broken: EngineError | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"engine {model}", daemon=True)
@@ -152,8 +155,8 @@ class OpenAIEngine:
                 raise EngineError("a server scores tokens only at temperature 1 and without chat; use a local engine")
         else:
             raise EngineError(f"a server cannot answer a {type(request).__name__}; give the runner a scorer or a tool")
-        self._outstanding += 1
-        self._spawn(work).add_done_callback(lambda future: self._done.put((ticket, future)))
+        self._outstanding[ticket] = self._spawn(work)
+        self._outstanding[ticket].add_done_callback(lambda future: self._done.put((ticket, future)))
 
     def poll(self) -> list[Answer]:
         """Wait until a request is answered and return all that are, in the order they were.
@@ -188,7 +191,7 @@ class OpenAIEngine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self._outstanding, self._done = 0, SimpleQueue()
+        self._outstanding, self._done = {}, SimpleQueue()
 
     def __enter__(self) -> Self:
         """Return the engine."""
@@ -204,14 +207,22 @@ class OpenAIEngine:
         answers: list[Answer] = []
         while self._outstanding and (wait or not self._done.empty()):
             ticket, future = self._done.get()
-            self._outstanding -= 1
+            if self._outstanding.pop(ticket, None) is None:
+                continue  # cancelled
             wait = False
             try:
                 answers.append((ticket, *future.result()))
             except EngineError as error:
-                self._broken = error
-                raise
+                if not self._patient:
+                    self._broken = error
+                    raise
+                answers.append((ticket, error, Cost()))
         return answers
+
+    def cancel(self, ticket: int) -> None:
+        """Drop a request: its connection to the server is closed and no answer comes."""
+        if future := self._outstanding.pop(ticket, None):
+            future.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
