@@ -28,6 +28,7 @@ from pilothouse.core.seeds import SeedTree
 from pilothouse.engines.base import Answer
 from pilothouse.engines.codecs import ByteCodec
 from pilothouse.engines.completions import Completion
+from pilothouse.engines.transcripts import unpack
 
 T = TypeVar("T")
 
@@ -45,8 +46,9 @@ class OpenAIEngine:
     Log-probabilities are those the server gives for temperature 1. They are left empty at any other temperature but
     0, and where they do not line up with the ids one by one.
 
-    Chat: the whole prefix becomes one user message. That is right for a fresh problem; a program that continues its
-    own earlier output shows that output to the model as if the user had written it.
+    Chat: a prefix that is a transcript (``engines/transcripts.py``) is sent as its messages, whatever ``chat`` says. Any
+    other becomes one user message. That is right for a fresh problem; a program that continues its own earlier output
+    shows that output to the model as if the user had written it.
 
     Stop strings: servers differ in whether they leave them in the text. One that cut it off is restored where the
     server says which it was (vLLM's ``stop_reason``) or only one was asked for. In the latter case the end of a
@@ -259,7 +261,7 @@ class OpenAIEngine:
         if request.seed is not None:
             body["seed"] = (SeedTree(request.seed) / first).integer() % SERVER_SEEDS
         if self._logprobs and request.temperature in (0, 1):
-            body["logprobs"] = True if self._chat else 1
+            body["logprobs"] = 1
         try:
             answer = await self._post(request.prefix, body)
         except self._failed as error:
@@ -288,12 +290,15 @@ class OpenAIEngine:
             EngineError: the server refuses everything.
         """
         body = {"model": self.model, **body}
-        if self._chat:
-            body["messages"] = [{"role": "user", "content": self._codec.decode(prompt)}]
+        text = self._codec.decode(prompt)
+        messages = unpack(text) or ([{"role": "user", "content": text}] if self._chat else None)
+        if messages:
+            body["messages"] = messages
+            body |= {"logprobs": True} if "logprobs" in body else {}
         else:
-            body["prompt"] = list(prompt) if self._token_ids else self._codec.decode(prompt)
+            body["prompt"] = list(prompt) if self._token_ids else text
         body |= {"return_token_ids": True} if self._token_ids else {}
-        path = "chat/completions" if self._chat else "completions"
+        path = "chat/completions" if messages else "completions"
         body = {name: value for name, value in (body | self._extra).items() if value is not None}
         content = await self._transport.post(path, body)
         try:

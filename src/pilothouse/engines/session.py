@@ -87,6 +87,9 @@ class Session:
         desks: the engines; one session at a time may use them.
         tickets: numbers that no request in this process had before.
 
+    Attributes:
+        faults: by job, why a continuation of its ended with an error; the caller takes out what it has read.
+
     Raises:
         ConfigError: another session of these desks is not closed.
     """
@@ -97,6 +100,7 @@ class Session:
         self._desks, self._tickets = desks, tickets
         self._runs: dict[Hashable, Run] = {}
         self._settled: list[Piece] = []
+        self.faults: dict[Hashable, str] = {}
 
     def __len__(self) -> int:
         """Return the number of programs under way."""
@@ -164,8 +168,13 @@ class Session:
 
     def close(self) -> None:
         """Give every program up."""
-        for key in list(self._runs):
-            self.cancel(key)
+        try:
+            for key in list(self._runs):
+                self.cancel(key)
+        finally:  # an engine that broke down may be unable to cancel
+            self._runs.clear()
+            for desk in self._desks.all:
+                desk.waiting.clear()
 
     def __enter__(self) -> Self:
         """Return the session."""
@@ -186,6 +195,7 @@ class Session:
                 del run.tickets[ticket]
                 assert run.replies is not None
                 run.replies[place] = reply
+                self._note(run, reply)
                 run.cost += replace(cost, calls=1, seconds=0.0)
                 if not run.tickets:
                     ready.append(run)
@@ -235,13 +245,21 @@ class Session:
             try:
                 desk.engine.submit(ticket, cast(Any, request))
             except EngineError as error:
-                run.replies.append(_refused(request, error))
+                run.replies.append(refused := _refused(request, error))
+                self._note(run, refused)
             else:
                 desk.waiting[ticket] = (run, len(run.replies))
                 run.tickets[ticket] = desk
                 run.replies.append(None)
         if run.settles == "step":
             self._settle(run, [request.prefix for request in requests if isinstance(request, Sample)])
+
+    def _note(self, run: Run, reply: Reply | EngineError) -> None:
+        """Keep why a sample failed: the program's episodes hold no sentences."""
+        if isinstance(reply, Sampled):
+            details = [one.detail for one in reply.continuations if one.stop_reason is StopReason.ERROR]
+            if details:
+                self.faults[run.key] = details[0]
 
     def _settle(self, run: Run, prefixes: Sequence[Tokens]) -> None:
         """Report what all that a program goes on from begins with: it takes none of it back."""
