@@ -46,9 +46,9 @@ class OpenAIEngine:
     Log-probabilities are those the server gives for temperature 1. They are left empty at any other temperature but
     0, and where they do not line up with the ids one by one.
 
-    Chat: a prefix that is a transcript (``engines/transcripts.py``) is sent as its messages, whatever ``chat`` says. Any
-    other becomes one user message. That is right for a fresh problem; a program that continues its own earlier output
-    shows that output to the model as if the user had written it.
+    Chat: a prefix that is a transcript (``engines/transcripts.py``) is sent as its messages, whatever ``chat`` says.
+    Any other becomes one user message. That is right for a fresh problem; a program that continues its own earlier
+    output shows that output to the model as if the user had written it.
 
     Stop strings: servers differ in whether they leave them in the text. One that cut it off is restored where the
     server says which it was (vLLM's ``stop_reason``) or only one was asked for. In the latter case the end of a

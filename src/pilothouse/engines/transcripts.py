@@ -1,4 +1,4 @@
-"""Conversations as text, for engines whose server renders them: programs continue a transcript as they would a prompt."""
+"""Conversations as text, for engines whose server renders them: programs continue a transcript like any prompt."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One thread owns the engines; the event loop hands it jobs and is told what became of them.
 
-The thread works in small pieces: between two decoding steps it takes in new jobs, drops those whose client went away and
-sends on what was drawn. All news of a step cross to the event loop together.
+The thread works in small pieces: between two decoding steps it takes in new jobs, drops those whose client went away
+and sends on what was drawn. All news of a step cross to the event loop together.
 """
 
 from __future__ import annotations
