@@ -44,6 +44,7 @@ def serve(
     *overrides: Settings,
     model: Annotated[str, Parameter(group=WHAT)] = "",
     scorer: Annotated[str, Parameter(group=WHAT)] = "",
+    task: Annotated[str, Parameter(group=WHAT)] = "",
     name: Annotated[str, Parameter(group=WHAT)] = "",
     upstream: Annotated[str, Parameter(group=WHAT)] = "",
     host: Annotated[str, Parameter(group=WHERE)] = "127.0.0.1",
@@ -68,6 +69,7 @@ def serve(
         overrides: Settings of the program that answers, as --program.name.of.setting VALUE.
         model: A run's folder, a model's folder, a hub id, or the address of another OpenAI-compatible server.
         scorer: What judges partial responses, for methods that search: value-head, or your own as module:Class.
+        task: Whose length limit and stop strings a model without a run has, and what --model tiny is made ready for.
         name: What clients call the model; by default the last name of --model.
         upstream: The model's name at the other server; by default the first that it lists.
         host: Address to listen at; only this machine reaches the default.
@@ -110,7 +112,7 @@ def serve(
     from pilothouse.serving.offers import Wish, open_offer
     from pilothouse.serving.plans import Bounds
 
-    wish = Wish(model, method, table.get("program"), scorer, name, upstream, rows, rows)
+    wish = Wish(model, method, table.get("program"), scorer, task, name, upstream, rows)
     served = open_offer(wish)
     server = Server(
         served,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pilothouse.core.errors import ConfigError, RunError, nearest
+from pilothouse.core.errors import ConfigError
 from pilothouse.core.problems import Message, Problem
 from pilothouse.core.requests import Tokens, Value
 from pilothouse.engines.base import Engine
@@ -17,16 +17,16 @@ from pilothouse.engines.openai import OpenAIEngine
 from pilothouse.engines.runner import Runner
 from pilothouse.engines.transcripts import pack
 from pilothouse.methods.base import methods
-from pilothouse.policies.causal_lm import VALUE_FILE, CausalPolicy
-from pilothouse.policies.loading import model_folder
-from pilothouse.programs.base import Program
-from pilothouse.reports.runs import RunStore
+from pilothouse.methods.searches import Searching, searching
+from pilothouse.policies.causal_lm import CausalPolicy
+from pilothouse.reports.progress import make_progress
 from pilothouse.serving.api import Refusal
 from pilothouse.serving.plans import Habits, Offer
 from pilothouse.tasks.base import Task
 from pilothouse.tasks.scorer import Scorer
-from pilothouse.training.config import overlay
+from pilothouse.training.config import TINY, overlay
 from pilothouse.training.scoring import VALUE
+from pilothouse.training.sources import Source
 
 LOG = logging.getLogger("pilothouse.serving")
 
@@ -38,24 +38,24 @@ class Wish:
     """What the user wants served.
 
     Args:
-        source: a run's folder, a model's folder, a hub id, or the address of another server.
+        source: a run's folder, a model's folder, a hub id, "tiny", or the address of another server.
         method: the method or program that answers; empty takes the run's own, else single samples.
         program: settings laid over the program's.
         scorer: judges partial responses; empty for none.
+        task: whose habits a model without a run has; empty for none.
         name: what clients call the model; empty takes the source's last name.
         upstream: the model's name at the other server; empty asks it.
-        rows: most sequences in one batch.
-        concurrency: requests under way at another server at once.
+        rows: most sequences in one batch; at another server, requests under way at once.
     """
 
     source: str
     method: str = ""
     program: Mapping[str, Any] | None = None
     scorer: str = ""
+    task: str = ""
     name: str = ""
     upstream: str = ""
     rows: int = 256
-    concurrency: int = 32
 
 
 @dataclass(frozen=True)
@@ -91,36 +91,27 @@ def open_offer(wish: Wish) -> Served:
 
 
 def _local(wish: Wish) -> Served:
-    folder, config, source = Path(wish.source), dict[str, Any](), wish.source
-    if (folder / "config.toml").is_file():
-        config = RunStore.open(folder).read_config()
-        source = str(folder / "model")
-        if not Path(source).is_dir():
-            raise RunError(f"run {folder} is not finished: 'pilothouse train --resume {folder}' completes it")
-    task = Task.build(config["task"]) if "task" in config else None
-    method, program = _program(wish, config)
-    scorer = _scorer(wish.scorer)
+    source = Source.find(wish.source)
+    task = source.task({"task": wish.task} if wish.task else {}) if wish.task or "task" in source.config else None
+    if task is None and wish.source == TINY:
+        raise ConfigError("the tiny policy is made ready for a task: give --task NAME ('pilothouse tasks' lists them)")
+    method, what = _searching(wish, source.config)
+    scorer = _scorer(wish, what)
     of_policy = scorer is not None and scorer.of_policy
-    if of_policy and not (Path(model_folder(source)) / VALUE_FILE).is_file():
-        raise ConfigError(f"'{wish.source}' has no value head: train it with a critic, or give another --scorer")
-    where = {key: value for key, value in config.get("policy", {}).items() if key in ("device", "dtype")}
-    policy = CausalPolicy.load(source, value_head=of_policy, **where)
+    policy = source.policy(task or Task(), make_progress(), value_head=of_policy)
     engine = LocalEngine(policy, max_rows=wish.rows)
-    runner = (
-        Runner({"policy": engine, VALUE: engine})
-        if of_policy
-        else Runner(engine, scorers=_judges(scorer, task, engine))
-    )
-    habits = Habits() if task is None else Habits(task.limit, task.stop, task.step_end, task.answer_of)
+    judges = _judges(scorer, task, engine)
+    runner = Runner({"policy": engine, VALUE: engine}) if of_policy else Runner(engine, scorers=judges)
+    folder = Path(wish.source)
     offer = Offer(
-        name=wish.name or folder.resolve().name if folder.exists() else wish.name or wish.source,
+        name=wish.name or (folder.resolve().name if folder.exists() else wish.source),
         codec=policy.codec,
         context=policy.context,
         chat=_chat(policy),
         method=method,
-        program=program,
+        program=what.program,
         has_scorer=scorer is not None,
-        habits=habits,
+        habits=Habits() if task is None else Habits(task.limit, task.stop, task.step_end, task.answer_of),
     )
     return Served(offer, runner, engine)
 
@@ -147,12 +138,12 @@ def _chat(policy: CausalPolicy) -> Callable[[Sequence[Message]], Tokens]:
 
 
 def _remote(wish: Wish) -> Served:
-    scorer = _scorer(wish.scorer)
+    method, what = _searching(wish, {})
+    scorer = _scorer(wish, what)
     if scorer is not None and scorer.of_policy:
         raise ConfigError("another server's model has no value head here: give --scorer module:Class")
-    method, program = _program(wish, {})
     name = wish.upstream or _first_model(wish.source)
-    engine = OpenAIEngine(wish.source, name, max_concurrency=wish.concurrency, patient=True, retries=1)
+    engine = OpenAIEngine(wish.source, name, max_concurrency=wish.rows, patient=True, retries=1)
     codec = engine.codec
     offer = Offer(
         name=wish.name or name,
@@ -160,7 +151,7 @@ def _remote(wish: Wish) -> Served:
         context=0,
         chat=lambda messages: codec.encode(pack(messages)),
         method=method,
-        program=program,
+        program=what.program,
         has_scorer=scorer is not None,
         takes_ids=False,
     )
@@ -186,38 +177,28 @@ def _first_model(address: str) -> str:
         ) from None
 
 
-def _program(wish: Wish, config: Mapping[str, Any]) -> tuple[str, Program]:
-    """Return what answers by default, and its name."""
+def _searching(wish: Wish, config: Mapping[str, Any]) -> tuple[str, Searching]:
+    """Return the name of what answers by default, and what it stands for."""
     name = wish.method or config.get("method", "") or PLAIN
-    known = {**Program.catalogue.classes(), **methods()}
-    if name in methods():
-        method = methods()[name]
-        trained = name == config.get("method") and method.search is None
-        program = Program.build(config["program"]) if trained else method.program
-    elif name in known or ":" in name:
-        program = Program.build(name)
-    else:
-        raise ConfigError(f"unknown method '{name}'{nearest(name, known)}")
-    if wish.program:
-        program = Program.build(overlay(program.model_dump(mode="json"), wish.program))
-    if program.needs_scorer() and not wish.scorer:
-        raise ConfigError(
-            f"method '{name}' asks what partial responses are worth, and a server has no gold answers to ask: give "
-            "--scorer value-head or --scorer module:Class"
-        )
-    return name, program
+    table: dict[str, Any] = {"program": dict(wish.program or {})}
+    method = methods().get(name)
+    if method is not None and method.search is None and name == config.get("method"):
+        table["program"] = overlay(config["program"], table["program"])  # as this run attempted its problems
+    return name, searching(name, table | ({"scorer": wish.scorer} if wish.scorer else {}))
 
 
-def _scorer(spec: str) -> Scorer | None:
-    if not spec:
+def _scorer(wish: Wish, what: Searching) -> Scorer | None:
+    """Return what judges partial responses, if anything does that can without a gold answer."""
+    if not wish.scorer and not what.program.needs_scorer():
         return None
-    scorer = Scorer.build(spec)
-    if scorer.needs_answer:
-        raise ConfigError(
-            f"scorer '{spec}' reads the answer that only a task knows, so it cannot serve users: give --scorer "
-            "value-head or --scorer module:Class"
-        )
-    return scorer
+    if not what.scorer.needs_answer:
+        return what.scorer
+    name = what.scorer.name
+    reason = f"method '{what.name}' asks what partial responses are worth, and" if not wish.scorer else "to judge them,"
+    raise ConfigError(
+        f"{reason} scorer '{name}' reads the answer that only a task knows, so it cannot serve users: give "
+        "--scorer value-head or --scorer module:Class"
+    )
 
 
 def _judges(scorer: Scorer | None, task: Task | None, engine: Engine) -> dict[str, Callable[[Value], float]]:
