@@ -7,10 +7,12 @@ far less than the wall clock.
 
 Both sides do one GRPO step a batch (group-standardised rewards, sequence-mean loss, no KL, AdamW) in float32 on the
 same weights. The reward is a hash of the response, so that no group's rewards are equal and no episode can be skipped.
-In the mode "full" no token ends a response, so that every one has exactly ``--tokens`` tokens; in "ragged" a line
-break ends it; lengths then differ a little between the sides, so compare tokens/s too. TRL runs in one batch
-(``--trl-rows`` cuts it) with neither logging nor checkpoints. This library records every episode and its
-log-probabilities as it always does.
+In the mode "full" no token ends a response, so that every one has exactly ``--tokens`` tokens. In "prescribed" every
+response has a length of its own, uniform from ``--shortest`` to ``--longest`` and the same on both sides for the same
+sample of the same prompt: this library asks for that many tokens, TRL's sampler is given the end token there by a
+vectorised logits processor, whose own time is listed as "forcing". In "ragged" a line break ends a response; lengths
+then differ a little between the sides, so compare tokens/s too. TRL runs in one batch (``--trl-rows`` cuts it) with
+neither logging nor checkpoints. This library records every episode and its log-probabilities as it always does.
 """
 
 from __future__ import annotations
@@ -32,11 +34,16 @@ from typing import Any, ClassVar
 import torch
 
 from pilothouse import __version__
-from pilothouse.core.problems import Problem, Score
+from pilothouse.core.episodes import Episode
+from pilothouse.core.problems import Posed, Problem, Score
+from pilothouse.core.requests import Sample, Sampled
+from pilothouse.core.results import Result
 from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.base import find_method
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.policies.warm_start import WarmStart
+from pilothouse.programs.base import Steps
+from pilothouse.programs.group import Group
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.tasks.gsm8k_calc import Gsm8kCalc
@@ -46,6 +53,7 @@ from pilothouse.training.loop import Trainer
 from pilothouse.training.run import prepare_policy
 
 GROUP, RATE, BETAS, SEED = 8, 1e-4, (0.9, 0.95), 0
+MODES = ("full", "prescribed", "ragged")
 
 
 def reward(text: str) -> float:
@@ -70,6 +78,29 @@ def prompts(task: Gsm8kCalc, count: int) -> list[str]:
 def now() -> tuple[float, float]:
     """Return the wall clock and this process's processor time, in seconds."""
     return time.perf_counter(), time.process_time()
+
+
+def prescribed(prompt: str, index: int, job: dict[str, Any]) -> int:
+    """Return the length of a sample of a prompt in the mode "prescribed", in tokens."""
+    return job["shortest"] + zlib.crc32(f"{index} {prompt}".encode()) % (job["longest"] - job["shortest"] + 1)
+
+
+class Prescribed(Group):
+    """A group whose samples have prescribed lengths."""
+
+    name: ClassVar[str] = "prescribed"
+    shortest: int = 1
+    longest: int = 1
+
+    def __call__(self, posed: Posed) -> Steps:
+        """Yield one request a sample; what they begin with is computed once all the same."""
+        lengths = [prescribed(posed.text, index, self.model_dump()) for index in range(self.n)]
+        replies = yield [Sample(posed.prompt, max_tokens=length) for length in lengths]
+        samples = [reply.only for reply in replies if isinstance(reply, Sampled)]
+        if [len(sample.tokens) for sample in samples] != lengths:
+            raise RuntimeError("a response has not its prescribed length")
+        episodes = tuple(Episode.single(posed.prompt, s, problem_id=posed.id, temperature=1.0) for s in samples)
+        return Result(answer=episodes[0].text, episodes=episodes)
 
 
 class Times(Progress):
@@ -102,6 +133,9 @@ def ours(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
         },
     }
     config = resolve("grpo", find_method("grpo").recipe, layer).model_copy(update={"task": task})
+    if job["mode"] == "prescribed":
+        program = Prescribed(n=GROUP, shortest=job["shortest"], longest=job["longest"])
+        config = config.model_copy(update={"program": program})
     policy = CausalPolicy.load(job["model"], device="cpu", dtype="float32")
     policy.eos_ids = frozenset(policy.codec.encode("\n") if job["mode"] == "ragged" else ())
     times = Times()
@@ -113,7 +147,7 @@ def ours(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
         tokens = round(row["length"] * row["episodes"])
         steps.append(
             {"seconds": whole, "generate": sample, "train": train, "other": whole - sample - train}
-            | {"processor": stop[1] - start[1], "responses": row["episodes"], "tokens": tokens}
+            | {"processor": stop[1] - start[1], "responses": row["episodes"], "tokens": tokens, "forcing": 0.0}
         )
     return steps
 
@@ -137,7 +171,7 @@ def theirs(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
         per_device_train_batch_size=rows,
         gradient_accumulation_steps=batch // rows,
         num_generations=GROUP,
-        max_completion_length=job["tokens"],
+        max_completion_length=job["longest"] if job["mode"] == "prescribed" else job["tokens"],
         learning_rate=RATE,
         lr_scheduler_type="constant",
         optim="adamw_torch_fused",
@@ -174,7 +208,7 @@ def theirs(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
 
         return run
 
-    class Steps(TrainerCallback):
+    class Cuts(TrainerCallback):
         """Cuts the time into steps."""
 
         counts = start = (0.0, 0.0)
@@ -198,14 +232,38 @@ def theirs(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
             steps.append(
                 {"seconds": whole, "generate": generate, "train": train, "other": whole - generate - train}
                 | {"processor": stop[1] - self.start[1], "responses": self.counts[0], "tokens": self.counts[1]}
+                | {"forcing": force.seconds}
             )
+            force.seconds = 0.0
             self.start = stop
             spent.update(dict.fromkeys(spent, 0.0))
 
-    cut = Steps()
+    class Force:
+        """Allows the end token at the prescribed place and nowhere else."""
+
+        seconds = 0.0
+
+        def prepare(self, prompt_ids: list[list[int]]) -> None:
+            """Look up the lengths of a batch whose rows are samples of one prompt after another."""
+            texts = [tokenizer.decode(ids) for ids in prompt_ids]
+            lengths = [prescribed(text, row % GROUP, job) for row, text in enumerate(texts)]
+            self.lengths, self.width = torch.tensor(lengths)[:, None], max(map(len, prompt_ids))
+            self.only_end = torch.full((len(tokenizer),), -torch.inf)
+            self.only_end[tokenizer.eos_token_id] = 0.0
+
+        def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            start = time.perf_counter()
+            scores[:, tokenizer.eos_token_id] = -torch.inf
+            forced = torch.where(self.lengths == ids.shape[1] - self.width + 1, self.only_end, scores)
+            self.seconds += time.perf_counter() - start
+            return forced
+
+    cut, force = Cuts(), Force()
 
     def rewards(completions: list[str], completion_ids: list[list[int]], **_: Any) -> list[float]:
         cut.counts = (len(completions), sum(map(len, completion_ids)))
+        if job["mode"] == "prescribed" and [len(ids) for ids in completion_ids] != force.lengths[:, 0].tolist():
+            raise RuntimeError("a response has not its prescribed length")
         return [reward(text) for text in completions]
 
     trainer = GRPOTrainer(
@@ -220,6 +278,15 @@ def theirs(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
     )
     if job["mode"] == "full":
         trainer.eos_token_ids, trainer.generation_config.eos_token_id = [-1], None
+    if job["mode"] == "prescribed":
+        sample, generate = trainer._generate_single_turn, model.generate
+
+        def forced(prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> Any:
+            force.prepare(prompt_ids)
+            return sample(prompt_ids, *args, **kwargs)
+
+        trainer._generate_single_turn = forced
+        model.generate = lambda **kwargs: generate(**kwargs, logits_processor=[force])
     trainer._generate = timed("generate", trainer._generate)
     trainer._prepare_inputs = timed("prepare", trainer._prepare_inputs)
     trainer.training_step = timed("train", trainer.training_step)
@@ -275,7 +342,7 @@ def compare(job: dict[str, Any], rounds: int) -> dict[str, Any]:
     pairs = list(zip(runs["pilothouse"], runs["trl"], strict=True))
     middle = {side: {k: statistics.median(r[k] for r in found) for k in found[0]} for side, found in runs.items()}
     return {
-        **{name: job[name] for name in ("mode", "prompts", "tokens", "threads")},
+        **{name: job[name] for name in ("mode", "prompts", "tokens", "shortest", "longest", "threads")},
         "runs": runs,
         "median": middle,
         "seconds ratios": [b["seconds"] / a["seconds"] for a, b in pairs],
@@ -286,12 +353,13 @@ def compare(job: dict[str, Any], rounds: int) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Return a comparison as text, milliseconds a step."""
-    head = f"{found['mode']}: {found['prompts']} prompts x {GROUP}, up to {found['tokens']} tokens"
+    lengths = f"{found['shortest']}-{found['longest']}" if found["mode"] == "prescribed" else f"up to {found['tokens']}"
+    head = f"{found['mode']}: {found['prompts']} prompts x {GROUP}, {lengths} tokens"
     lines = [
-        f"{head:<44}{'step':>8}{'generate':>10}{'train':>8}{'other':>8}{'processor':>11}{'tokens':>9}{'tokens/s':>10}"
+        f"{head:<44}{'step':>8}{'generate':>10}{'train':>8}{'other':>8}{'forcing':>9}{'processor':>11}{'tokens':>9}{'tokens/s':>10}"
     ]
     for side, row in found["median"].items():
-        columns = {"seconds": 8, "generate": 10, "train": 8, "other": 8, "processor": 11}
+        columns = {"seconds": 8, "generate": 10, "train": 8, "other": 8, "forcing": 9, "processor": 11}
         ms = "".join(f"{1000 * row[name]:>{width}.0f}" for name, width in columns.items())
         lines.append(f"  {side:<42}{ms}{row['tokens']:>9.0f}{row['tokens/s']:>10.0f}")
     for name in ("seconds", "processor", "tokens/s"):
@@ -306,8 +374,10 @@ def table(found: dict[str, Any]) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, nargs="+", default=[16, 32], help="prompts a step, one setting each")
-    parser.add_argument("--modes", nargs="+", default=["full", "ragged"], choices=["full", "ragged"])
+    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
     parser.add_argument("--tokens", type=int, default=32, help="length limit of a response")
+    parser.add_argument("--shortest", type=int, default=8, help="shortest response of the mode 'prescribed'")
+    parser.add_argument("--longest", type=int, default=64, help="its longest response")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=6, help="counted steps of a run")
     parser.add_argument("--warm-up", type=int, default=3, help="steps of a run before those")
@@ -343,6 +413,7 @@ def main() -> None:
             for count in given.prompts:
                 job = {"mode": mode, "prompts": count, "model": folder, "data": data, "tokens": given.tokens}
                 job |= {"steps": given.warm_up + given.steps, "warm_up": given.warm_up, "threads": given.threads}
+                job |= {"shortest": given.shortest, "longest": given.longest}
                 results.append(compare(job | {"micro": given.micro, "trl_rows": given.trl_rows}, given.rounds))
                 print("\n" + table(results[-1]), flush=True)
     if given.json:

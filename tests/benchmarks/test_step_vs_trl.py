@@ -27,11 +27,12 @@ def benchmark() -> Any:
 def job(benchmark: Any, tmp_path: Path) -> dict[str, Any]:
     tiny_policy(benchmark.HashReward.character_set, 0, "nano").save(tmp_path / "model")
     made = {"prompts": 2, "data": "generated", "tokens": 6, "steps": 1, "warm_up": 0, "micro": 0, "trl_rows": 0}
+    made |= {"shortest": 2, "longest": 7}
     return {**made, "model": str(tmp_path / "model")}
 
 
 @pytest.mark.parametrize("side", ["pilothouse", "trl"])
-@pytest.mark.parametrize("mode", ["full", "ragged"])
+@pytest.mark.parametrize("mode", ["full", "prescribed", "ragged"])
 def test_a_step_of_each_side_does_the_work_asked_for(
     benchmark: Any, job: dict[str, Any], tmp_path: Path, side: str, mode: str
 ) -> None:
@@ -42,7 +43,11 @@ def test_a_step_of_each_side_does_the_work_asked_for(
     middle = benchmark.summary(steps, job)
     assert len(steps) == 1
     assert middle["responses"] == 16
-    assert middle["tokens"] == 16 * 6 if mode == "full" else 16 <= middle["tokens"] <= 16 * 6
+    if mode == "prescribed":
+        texts = benchmark.prompts(benchmark.HashReward(data="generated"), 2)
+        assert middle["tokens"] == sum(benchmark.prescribed(t, i, job) for t in texts for i in range(benchmark.GROUP))
+    else:
+        assert middle["tokens"] == 16 * 6 if mode == "full" else 16 <= middle["tokens"] <= 16 * 6
     assert middle["seconds"] >= middle["generate"] + middle["train"] > 0
 
 

@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicLayer
 
 from pilothouse.core.errors import EngineError
 from pilothouse.core.requests import Codec, Tokens
-from pilothouse.engines.blocks import ShortStep
+from pilothouse.engines.blocks import ShortPass
 from pilothouse.engines.kv import KVPool
 
 PASS_TOKENS = 8192  #: most tokens in one forward pass, padding included
@@ -112,8 +112,8 @@ class Decoder:
         sliding = self._by_kind or (not kinds and getattr(self.config, "use_sliding_window", True))
         self._window = int(getattr(self.config, "sliding_window", None) or 0) if sliding else 0
         self._pool: KVPool | None = None
-        self._short = ShortStep(policy.model) if ShortStep.fits(policy.model) else None
-        self._short_agrees = False
+        self._short = ShortPass(policy.model) if ShortPass.fits(policy.model) else None
+        self._compared = set[bool]()  # kinds of pass, of one token or of several, in which the short way agreed
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -136,6 +136,11 @@ class Decoder:
     def release(self) -> None:
         """Drop the cache and its memory."""
         self._pool = None
+
+    def weights_changed(self) -> None:
+        """Drop what was made of earlier weights."""
+        if self._short:
+            self._short.forget()
 
     @property
     def pool(self) -> KVPool:
@@ -164,9 +169,10 @@ class Decoder:
         """
         self.pool.open(first, positions, columns)
         mask = self._mask(positions, columns)
-        if self._short and self._short_agrees and tokens.shape[1] == 1:
+        several = tokens.shape[1] > 1
+        if self._short and several in self._compared:
             assert isinstance(mask, Tensor)
-            return self._short(tokens[:, 0], positions, mask, self.pool)[:, None]
+            return self._short(tokens, positions, mask, self.pool, keep)
         extra = {"logits_to_keep": keep} if self._last_only else {}
         output = self.policy.model(
             input_ids=tokens,
@@ -176,13 +182,13 @@ class Decoder:
             use_cache=True,
             **extra,
         )
-        if self._short and tokens.shape[1] == 1:
+        if self._short:
             assert isinstance(mask, Tensor)
-            short = self._short(tokens[:, 0], positions, mask, self.pool)
-            self._short_agrees = torch.allclose(short, output.logits[:, -1], rtol=1e-4, atol=1e-4)
-            self._short = self._short if self._short_agrees else None
-            if self._short_agrees:  # so that a continued run's first step has the bits of the run that went on
-                return short[:, None]
+            short = self._short(tokens, positions, mask, self.pool, keep)
+            if torch.allclose(short, output.logits[:, -keep:], rtol=1e-4, atol=1e-4):
+                self._compared.add(several)
+                return short  # so that a continued run's first pass has the bits of the run that went on
+            self._short = None
         return output.logits[:, -keep:]
 
     def _mask(self, positions: Int[Tensor, "B S"], columns: int) -> Tensor | dict[str, Tensor]:

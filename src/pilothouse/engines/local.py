@@ -45,7 +45,8 @@ class LocalEngine:
     """Answers requests with a policy's own model.
 
     Args:
-        policy: the policy; its weights are neither copied nor changed.
+        policy: the policy; its weights are never changed. Joined copies of a small model's projections are renewed by
+            ``policy_changed``.
         max_rows: most sequences in one batch.
         default_max_tokens: length limit of a continuation whose request states none, in tokens.
         prefix_cache_tokens: most tokens whose keys and values are kept for reuse; 0 keeps none.
@@ -150,6 +151,7 @@ class LocalEngine:
         self._waiting.extendleft(reversed(live.rows))
         self._live = LiveRows(self.policy.model.device)
         self._prefill.store.clear()
+        self._decoder.weights_changed()
 
     def release(self) -> None:
         """Give the cache's memory back, as between sampling and training; it is allocated again when needed."""
