@@ -114,7 +114,6 @@ def ask(server: Server) -> Any:
     return client(server)
 
 
-
 @pytest.fixture(scope="session")
 def kit() -> Any:
     """The functions of this file, for tests that make a server of their own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Container, Coroutine, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar
@@ -25,9 +25,10 @@ from pilothouse.core.requests import (
 )
 from pilothouse.core.results import Cost
 from pilothouse.core.seeds import SeedTree
-from pilothouse.engines.base import Answer
+from pilothouse.engines.base import Answer, Partial
 from pilothouse.engines.codecs import ByteCodec
 from pilothouse.engines.completions import Completion
+from pilothouse.engines.events import Events
 from pilothouse.engines.transcripts import unpack
 
 T = TypeVar("T")
@@ -79,6 +80,8 @@ class OpenAIEngine:
         seed: seeds the jitter of the pauses.
         patient: a wrong key, address or model is the answer to the request that met it, and does not end the run: for
             servers that outlive the trouble.
+        stream: ask for samples as events, so that ``progress`` can tell of them while they are made; gives no
+            log-probabilities and no exact ids.
 
     Raises:
         ConfigError: httpx is not installed, or the address or key cannot be used.
@@ -105,6 +108,7 @@ class OpenAIEngine:
         extra: Mapping[str, Any] | None = None,
         seed: int = 0,
         patient: bool = False,
+        stream: bool = False,
     ) -> None:
         try:
             from pilothouse.engines.transport import RequestFailed, Transport
@@ -125,9 +129,10 @@ class OpenAIEngine:
             seeds=SeedTree(seed) / "backoff",
         )
         self.model, self._codec, self._chat, self._token_ids = model, codec or ByteCodec(), chat, token_ids
-        self._logprobs, self._keeps_stop, self._max_tokens = logprobs, keeps_stop, max_tokens
+        self._logprobs, self._keeps_stop, self._max_tokens = logprobs and not stream, keeps_stop, max_tokens
         self._extra = dict(extra or {})
-        self._one_by_one, self._patient = False, patient
+        self._one_by_one, self._patient, self._stream = False, patient, stream
+        self._pieces: SimpleQueue[Partial] = SimpleQueue()
         self._done: SimpleQueue[tuple[int, Future[tuple[Any, Cost]]]] = SimpleQueue()
         self._outstanding: dict[int, Future[tuple[Any, Cost]]] = {}
         self._broken: EngineError | None = None
@@ -149,7 +154,7 @@ class OpenAIEngine:
         if self._loop.is_closed():
             raise EngineError("this engine is closed; make another")
         if isinstance(request, Sample):
-            work = self._sample(request)
+            work = self._sample(request, ticket)
         elif isinstance(request, Logprob):
             work = self._score(request)
             if self._chat or request.temperature != 1:
@@ -236,18 +241,34 @@ class OpenAIEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._transport.close()
 
-    async def _sample(self, request: Sample) -> tuple[Reply, Cost]:
+    def step(self) -> list[Answer]:
+        """Return what is answered by now: the work is done elsewhere."""
+        return self._take(wait=False)
+
+    def progress(self, tickets: Container[int]) -> list[Partial]:
+        """Return the text that arrived since the last call, in this codec's ids, of the given requests."""
+        pieces: list[Partial] = []
+        while not self._pieces.empty():
+            pieces.append(self._pieces.get())
+        return [piece for piece in pieces if piece.ticket in tickets]
+
+    async def _sample(self, request: Sample, ticket: int) -> tuple[Reply, Cost]:
         """Ask for all n at once; a server that ignores ``n`` is asked for the rest, and from then on, one by one."""
         found: list[Continuation] = []
         cost = Cost()
         if not self._one_by_one:
-            found, cost = await self._ask(request, 0, request.n)
+            found, cost = await self._ask(request, 0, request.n, ticket)
             self._one_by_one |= len(found) < request.n
-        rest = await asyncio.gather(*(self._ask(request, i, 1) for i in range(len(found), request.n)))
+        rest = await asyncio.gather(*(self._ask(request, i, 1, ticket) for i in range(len(found), request.n)))
         return Sampled((*found, *(one for more, _ in rest for one in more))), sum((spent for _, spent in rest), cost)
 
-    async def _ask(self, request: Sample, first: int, count: int) -> tuple[list[Continuation], Cost]:
+    async def _ask(self, request: Sample, first: int, count: int, ticket: int = -1) -> tuple[list[Continuation], Cost]:
         """Return at most ``count`` continuations; ``first`` is the first one's place in the request."""
+
+        def tell(at: int, text: str) -> None:
+            if at < count:
+                self._pieces.put(Partial(ticket, first + at, self._codec.encode(text)))
+
         body: dict[str, Any] = {
             "max_tokens": self._max_tokens if request.max_tokens is None else request.max_tokens,
             "temperature": request.temperature,
@@ -263,7 +284,7 @@ class OpenAIEngine:
         if self._logprobs and request.temperature in (0, 1):
             body["logprobs"] = 1
         try:
-            answer = await self._post(request.prefix, body)
+            answer = await self._post(request.prefix, body, Events(tell) if self._stream else None)
         except self._failed as error:
             return [Continuation((), "", (), StopReason.ERROR, str(error))] * count, Cost()
         found = [
@@ -282,7 +303,7 @@ class OpenAIEngine:
             return EngineError(f"the server at {self._transport.where} cannot score: {error}"), Cost()
         return Scored(scores), answer.cost(prompt, 0)
 
-    async def _post(self, prompt: Tokens, body: dict[str, Any]) -> Completion:
+    async def _post(self, prompt: Tokens, body: dict[str, Any], events: Events | None = None) -> Completion:
         """Send a request and read its answer.
 
         Raises:
@@ -290,7 +311,7 @@ class OpenAIEngine:
             EngineError: the server refuses everything.
         """
         body = {"model": self.model, **body}
-        text = self._codec.decode(prompt)
+        text = "" if self._token_ids and not self._chat else self._codec.decode(prompt)
         messages = unpack(text) or ([{"role": "user", "content": text}] if self._chat else None)
         if messages:
             body["messages"] = messages
@@ -298,10 +319,11 @@ class OpenAIEngine:
         else:
             body["prompt"] = list(prompt) if self._token_ids else text
         body |= {"return_token_ids": True} if self._token_ids else {}
+        body |= {"stream": True, "stream_options": {"include_usage": True}} if events else {}
         path = "chat/completions" if messages else "completions"
         body = {name: value for name, value in (body | self._extra).items() if value is not None}
-        content = await self._transport.post(path, body)
+        content = await self._transport.post(path, body, events)
         try:
-            return Completion.read(content)
+            return Completion.read(content) if content or not events else events.completion()
         except ValueError as error:
             raise self._failed(f"the server at {self._transport.where} answers rubbish: {error}") from None

@@ -143,7 +143,7 @@ def _remote(wish: Wish) -> Served:
     if scorer is not None and scorer.of_policy:
         raise ConfigError("another server's model has no value head here: give --scorer module:Class")
     name = wish.upstream or _first_model(wish.source)
-    engine = OpenAIEngine(wish.source, name, max_concurrency=wish.rows, patient=True, retries=1)
+    engine = OpenAIEngine(wish.source, name, max_concurrency=wish.rows, patient=True, stream=True, retries=1)
     codec = engine.codec
     offer = Offer(
         name=wish.name or name,
