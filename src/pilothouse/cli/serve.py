@@ -39,7 +39,7 @@ SERVE_EXAMPLES = """Examples:
 
 @app.command(help=SERVE_HELP, help_epilogue=SERVE_EXAMPLES)
 def serve(
-    method: str = "",
+    method: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     /,
     *overrides: Settings,
     model: Annotated[str, Parameter(group=WHAT)] = "",
@@ -89,6 +89,8 @@ def serve(
     """
     from pilothouse.training.config import nested, read_overrides
 
+    if method.startswith("--"):  # only settings were given
+        method, overrides = "", (method, *overrides)
     if method and not model and ("/" in method or Path(method).exists()):
         method, model = "", method  # the one thing given is what to serve
     if not model:
