@@ -8,7 +8,7 @@ batch, so a draw could differ there if its random number fell within that roundi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from pilothouse.core.requests import (
     Value,
 )
 from pilothouse.core.results import Cost
+from pilothouse.engines.base import Partial
 from pilothouse.engines.checks import check
 from pilothouse.engines.decoder import Decoder, LanguagePolicy
 from pilothouse.engines.prefill import Prefill
@@ -108,14 +109,36 @@ class LocalEngine:
     def poll(self) -> list[tuple[int, Reply, Cost]]:
         """Work until at least one queued request is answered and return the finished ones with what each one cost."""
         with self._decoder.session():
-            while not self._answered and (self._waiting or self._live):
-                free = self.max_rows - len(self._live)
-                if self._waiting and free >= min(len(self._waiting), max(1, self.max_rows // 8)):
-                    self._admit(free)
-                else:
-                    self._step()
-        answered, self._answered = self._answered, []
-        return answered
+            while not self._answered and self.rows:
+                self._work()
+        return self._take()
+
+    def step(self) -> list[tuple[int, Reply, Cost]]:
+        """Admit waiting rows or draw one token for each live one; return what is answered by then."""
+        with self._decoder.session():
+            if not self._answered and self.rows:
+                self._work()
+        return self._take()
+
+    def progress(self, tickets: Container[int]) -> list[Partial]:
+        """Return the tokens drawn for the live rows of the given requests since they were last reported."""
+        rows = enumerate(self._live.rows)
+        new = [(row, *self._live.news(at)) for at, row in rows if row.job.ticket in tickets]
+        return [Partial(row.job.ticket, row.index, tokens, scores) for row, tokens, scores in new if tokens]
+
+    def cancel(self, ticket: int) -> None:
+        """Drop a request: its rows leave the batch at once and no answer comes."""
+        self._waiting = deque(row for row in self._waiting if row.job.ticket != ticket)
+        self._answered = [answer for answer in self._answered if answer[0] != ticket]
+        gone = [at for at, row in enumerate(self._live.rows) if row.job.ticket == ticket]
+        if gone:
+            with torch.inference_mode():
+                self._remove(gone)
+
+    @property
+    def rows(self) -> int:
+        """Sequences that are being sampled or wait to be."""
+        return len(self._live) + len(self._waiting)
 
     def policy_changed(self) -> None:
         """Forget whatever was computed with earlier weights; rows that are running go on under the new ones."""
@@ -138,6 +161,18 @@ class LocalEngine:
     def _answer(self, job: Job, reply: Reply, sampled: int = 0) -> None:
         """Put a reply in the out-tray."""
         self._answered.append((job.ticket, reply, Cost(sampled, job.computed, job.reused, 1)))
+
+    def _take(self) -> list[tuple[int, Reply, Cost]]:
+        answered, self._answered = self._answered, []
+        return answered
+
+    def _work(self) -> None:
+        """Let waiting rows join if there is room for enough of them, else draw a token for each live row."""
+        free = self.max_rows - len(self._live)
+        if self._waiting and free >= min(len(self._waiting), max(1, self.max_rows // 8)):
+            self._admit(free)
+        else:
+            self._step()
 
     # --- joining
 
@@ -267,7 +302,11 @@ class LocalEngine:
             if len(done) == request.n:
                 self._answer(row.job, Sampled(tuple(done)), sum(len(continuation.tokens) for continuation in done))
         self._prefill.keep(sound, kept)
-        columns = live.columns
-        sources, targets = live.remove(list(finished))
+        self._remove(list(finished))
+
+    def _remove(self, gone: Sequence[int]) -> None:
+        """Take rows out of the batch, ascending; the last rows move into the gaps."""
+        columns = self._live.columns
+        sources, targets = self._live.remove(gone)
         if sources:
-            pool.copy_rows(sources, targets, columns)
+            self._decoder.pool.copy_rows(sources, targets, columns)

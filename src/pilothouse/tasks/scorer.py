@@ -14,10 +14,12 @@ class Scorer(Part):
 
     Class attributes:
         of_policy: True when the policy's own value head answers instead of ``__call__``.
+        needs_answer: True when it reads what only the task knows of a problem, so that it cannot serve users.
     """
 
     catalogue: ClassVar[Catalogue] = Catalogue("scorer", "pilothouse.tasks")
     of_policy: ClassVar[bool] = False
+    needs_answer: ClassVar[bool] = False
 
     def refusal(self, task: Task) -> str:
         """Return why it cannot judge a task's responses, in a sentence that names what can; empty if it can."""
@@ -37,6 +39,7 @@ class ExactSteps(Scorer):
     """
 
     name: ClassVar[str] = "exact-steps"
+    needs_answer: ClassVar[bool] = True
     right: float = 0.9
     wrong: float = 0.1
 
@@ -59,6 +62,7 @@ class Verifier(Scorer):
     """Asks the task's verifier, as if the partial response were whole: an upper bound no user has at hand."""
 
     name: ClassVar[str] = "verifier"
+    needs_answer: ClassVar[bool] = True
 
     def __call__(self, task: Task, problem: Problem, response: str) -> float:
         """Return the reward; NaN if the verifier fails, which the searching program names."""
