@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from pilothouse.core.episodes import Episode, Segment
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.credit.base import Credit, Select
 
@@ -43,9 +44,26 @@ def rollouts(make) -> Rollouts:
         name: torch.where(actions, -torch.rand(count, width, generator=draw), torch.nan)
         for name in ("old_logprobs", "ref_logprobs", "values", "entropies")
     }
+    episodes, segments = tree_of(lengths.tolist(), groups.tolist(), width)
     silenced = made.train_mask & (torch.rand(count, width, generator=draw) < 0.9)
+    truncated = torch.rand(count, generator=draw) < 0.3
     fields["prompt_logprobs"] = ((),) * count
-    return made.replace(truncated=torch.rand(count, generator=draw) < 0.3, train_mask=silenced, **fields)
+    return made.replace(truncated=truncated, train_mask=silenced, episodes=episodes, segments=segments, **fields)
+
+
+def tree_of(lengths: list[int], groups: list[int], width: int) -> tuple[tuple[Episode, ...], torch.Tensor]:
+    """Episodes whose segments of three tokens are labelled as nodes: three branches of the prompt, then one each."""
+    episodes: list[Episode] = []
+    for row, size in enumerate(lengths):
+        starts = range(0, size, 3)
+        ids = [str(row % 3), *(f"{row}" for _ in starts[1:])] if size > 3 else [f"alone-{row}"]
+        steps = tuple(Segment(start, min(start + 3, size), ".".join(ids[: at + 1])) for at, start in enumerate(starts))
+        blank = (0,) * size
+        episodes.append(
+            Episode((1,), blank, (True,) * size, (0.0,) * size, segments=steps, problem_id=str(groups[row]))
+        )
+    segments = torch.arange(width).div(3, rounding_mode="floor").expand(len(lengths), width)
+    return tuple(episodes), segments.where(torch.arange(width) < torch.tensor(lengths)[:, None], -1)
 
 
 @pytest.mark.parametrize("spec", CREDITS, ids=label)

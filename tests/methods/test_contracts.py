@@ -98,6 +98,23 @@ ROWS: list[Row] = [
         "differs": {"credit.name": "lite-ppo", "credit.std": "batch", "objective.aggregation": "token-mean"},
     },
     {
+        "name": "treepo",
+        "differs": {
+            "program.name": "treepo",
+            "program.width": 16,
+            "program.branch": 2,
+            "select.name": "zero-variance",
+            "credit.name": "tree-subgroup",
+            "credit.weighting": "average",
+            "objective.eps_high": 0.28,
+            "objective.dual_clip": 10.0,
+            "objective.aggregation": "token-mean",
+            "training.prompts": 32,
+            "training.refill": 3,
+        },
+        "small": {"program": {"width": 4}},
+    },
+    {
         "name": "riskpo",
         "differs": {
             "credit.name": "riskpo",

@@ -184,11 +184,13 @@ class Credit(Part):
         needs: what must be there first, of {"old_logprobs", "ref_logprobs", "values", "prompt_logprobs", "budgets"};
             the last is the program's to give.
         group_relative: True when a group of one episode gives no signal; such configurations are refused.
+        reads_labels: what the labels of a program's segments must tell, of {"tree"}; other programs are refused.
     """
 
     catalogue: ClassVar[Catalogue] = SummedCatalogue("credit", "pilothouse.credit")
     needs: ClassVar[frozenset[str]] = frozenset()
     group_relative: ClassVar[bool] = False
+    reads_labels: ClassVar[frozenset[str]] = frozenset()
 
     def __call__(self, rollouts: Rollouts) -> Float[Tensor, "N T"]:
         """Return the weight of each response token; 0 outside ``train_mask``."""
@@ -205,6 +207,10 @@ class Credit(Part):
     def compares_within_groups(self) -> bool:
         """Return whether a group of one episode would give no signal under these settings."""
         return self.group_relative
+
+    def labels_read(self) -> frozenset[str]:
+        """Return what the labels of a program's segments must tell under these settings."""
+        return self.reads_labels
 
     def problems_needed(self) -> int:
         """Return the problems that a step must attempt at the least for this credit to give a signal."""
@@ -267,6 +273,10 @@ class Sum(Credit):
     def compares_within_groups(self) -> bool:
         """Return whether every term compares within groups."""
         return all(term.part.compares_within_groups() for term in self.terms)
+
+    def labels_read(self) -> frozenset[str]:
+        """Return what any term reads."""
+        return frozenset[str]().union(*(term.part.labels_read() for term in self.terms))
 
     def problems_needed(self) -> int:
         """Return what the most demanding term needs."""

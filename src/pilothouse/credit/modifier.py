@@ -48,6 +48,10 @@ class Modifier(Credit):
         """Return whether the inner credit compares within groups."""
         return self.of.compares_within_groups()
 
+    def labels_read(self) -> frozenset[str]:
+        """Return what the inner credit reads."""
+        return self.reads_labels | self.of.labels_read()
+
     def problems_needed(self) -> int:
         """Return what the inner credit needs."""
         return self.of.problems_needed()

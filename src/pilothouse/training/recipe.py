@@ -138,6 +138,19 @@ class PolicyGradient(Settings):
         self._selection_fits()
         return self
 
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        unlabelled = self.credit.labels_read() - self.program.labels
+        if unlabelled:
+            programs = Program.catalogue.classes().items()
+            makers = [name for name, kind in programs if unlabelled <= getattr(kind, "labels", frozenset[str]())]
+            raise ValueError(
+                f"credit '{self.credit.name}' reads the {' and the '.join(sorted(unlabelled))} of responses from the "
+                f"labels of their segments, which program '{self.program.name}' does not make: use --program "
+                f"{' or '.join(makers)}, or a credit that does without, such as --credit dr-grpo"
+            )
+        return self
+
     def _selection_fits(self) -> None:
         if reason := self.select.refuses(self.program.group_size):
             raise ValueError(reason)
