@@ -1,7 +1,7 @@
-"""The arithmetic of a search tree whose edges are steps: select, back up, prune, decode. Knows no engine and no request.
+"""The arithmetic of a search tree of steps: select, back up, prune, decode. Knows no engine and no request.
 
-Visits N, value sum W, Q = W / N; a child is chosen by ``Q + c P sqrt(N_parent) / (1 + N_child)`` (the rule of AlphaZero,
-Silver et al. 2017, arXiv 1712.01815, as AlphaMath uses it, arXiv 2405.03553, equation 3).
+Visits N, value sum W, Q = W / N. The child of the highest ``Q + c P sqrt(N_parent) / (1 + N_child)`` is chosen: the
+rule of AlphaZero (Silver et al. 2017, arXiv 1712.01815) as AlphaMath uses it (arXiv 2405.03553, equation 3).
 """
 
 from __future__ import annotations
