@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -93,19 +93,26 @@ class Credit(Part):
     Class attributes:
         needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values"}.
         group_relative: True when a group of one episode gives no signal; such configurations are refused.
+        teaches: which values ``returns`` are targets for: "values" (of the state each token was chosen in),
+            "values_after" (of the state after it), or empty for none.
     """
 
     catalogue: ClassVar[Catalogue] = SummedCatalogue("credit", "pilothouse.credit")
     needs: ClassVar[frozenset[str]] = frozenset()
     group_relative: ClassVar[bool] = False
+    teaches: ClassVar[Literal["", "values", "values_after"]] = ""
 
     def __call__(self, rollouts: Rollouts) -> Float[Tensor, "N T"]:
         """Return the weight of each response token; 0 outside ``train_mask``."""
         raise NotImplementedError
 
     def returns(self, rollouts: Rollouts) -> Float[Tensor, "N T"] | None:
-        """Return the value head's regression targets, for credits that train one."""
+        """Return the value head's regression targets, for credits that train one; NaN at tokens without one."""
         return None
+
+    def teaches_values(self) -> str:
+        """Return which values ``returns`` are targets for under these settings."""
+        return self.teaches
 
     def requirements(self) -> frozenset[str]:
         """Return what this credit, with its settings, needs computed."""
@@ -156,6 +163,10 @@ class Sum(Credit):
         """Return the targets of the first term that has any."""
         found = (term.part.returns(rollouts) for term in self.terms)
         return next((targets for targets in found if targets is not None), None)
+
+    def teaches_values(self) -> str:
+        """Return what the first term that has targets has them for."""
+        return next((found for term in self.terms if (found := term.part.teaches_values())), "")
 
     def requirements(self) -> frozenset[str]:
         """Return what any term needs."""

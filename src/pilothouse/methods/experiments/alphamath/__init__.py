@@ -1,0 +1,4 @@
+"""stub"""
+
+
+def reproduce(scale, out, progress): ...
