@@ -37,7 +37,7 @@ def row_key(seed: int, index: int) -> int:
     return _signed(mix((mix(seed & _WORD) + (index + 1) * _STEP) & _WORD))
 
 
-def uniform(keys: Int[Tensor, "*shape"], positions: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def uniform(keys: Int[Tensor, "*#shape"], positions: Int[Tensor, "*#shape"]) -> Float[Tensor, "..."]:
     """Return one number in [0, 1) per key and position, with 53 random bits (24 where the device has no float64).
 
     Args:

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from pilothouse.core.errors import ConfigError
 from pilothouse.objectives.aggregate import Aggregation, aggregate, shares
 from pilothouse.objectives.base import Batch, Objective
 
@@ -56,16 +55,8 @@ class StepValueLoss(Objective):
     needs: ClassVar[frozenset[str]] = frozenset({"values_after"})
 
     def __call__(self, batch: Batch) -> tuple[Float[Tensor, ""], dict[str, float]]:
-        """Return the loss, also as a metric.
-
-        Raises:
-            ConfigError: there are not as many targets as values.
-        """
+        """Return the loss, also as a metric."""
         values, returns = self.supplied(batch.values_after, "values_after"), self.supplied(batch.returns, "returns")
-        if returns.shape != values.shape:
-            raise ConfigError(
-                f"{tuple(returns.shape)} targets for {tuple(values.shape)} values: give each token a target or NaN"
-            )
         held = batch.mask & ~returns.isnan()
         error = (torch.where(held, values, 0.0) - torch.where(held, returns, 0.0)).square()
         loss = error.sum() / (batch.totals.targets + 1e-3)
