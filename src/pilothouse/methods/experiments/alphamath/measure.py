@@ -109,7 +109,7 @@ def measure(bench: Bench, *, search: bool) -> dict[str, Figures]:
     found["SBS(3,5), noise"] = bench.with_noise(beam)
     exact = scored_runner(bench.engine, ExactSteps(right=1.0, wrong=-1.0), bench.task)
     found["SBS(3,5), true value"] = bench.searched(beam, exact)
-    found["MCTS"] = bench.searched(MCTS(sampling=Sampling(temperature=0.6)))
+    found["MCTS"] = bench.searched(MCTS(duplicates="remove", sampling=Sampling(temperature=0.6)))
     found[f"maj@{VOTES}"] = bench.searched(_vote(VOTES))
     for name in ("SBS(1,5)", "SBS(3,5)"):  # the vote may compute at least as many tokens as the search
         votes = math.ceil(found[name]["tokens"] / found["sampled"]["tokens"])
