@@ -163,11 +163,11 @@ def test_outcomes_come_from_the_verifier_and_values_from_the_head() -> None:
 def test_the_start_goes_on_from_its_own_mistakes() -> None:
     task = ChainArithmetic(train_size=200, test_size=100)
     problems = task.problems("train")
-    assert [slipping(p, 0.0, SeedTree(0)).solution for p in problems] == [p.solution for p in problems]
+    assert [slipping(p, 0.0, 10, SeedTree(0)).solution for p in problems] == [p.solution for p in problems]
     checks = [
         step
         for i, p in enumerate(problems)
-        for step in task.check_steps(p, slipping(p, 0.25, SeedTree(0) / i).solution)
+        for step in task.check_steps(p, slipping(p, 0.25, 10, SeedTree(0) / i).solution)
     ]
     assert 0.70 < sum(checks) / len(checks) < 0.80
     assert len(checks) == 6 * len(problems)

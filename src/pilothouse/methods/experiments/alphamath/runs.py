@@ -28,6 +28,8 @@ class Design:
     """The experiment's size.
 
     Args:
+        modulus: of the chains.
+        operations: of the chains.
         size: of the tiny policy.
         shown: demonstrations of the warm start.
         slip: chance of a mistake in each of their steps.
@@ -43,6 +45,8 @@ class Design:
         learning_rate: AdamW's.
     """
 
+    modulus: int = 10
+    operations: str = "+-*"
     size: str = "1m"
     shown: int = 6000
     slip: float = 0.25
@@ -59,7 +63,13 @@ class Design:
 
     def task(self, seed: int) -> ChainArithmetic:
         """Return six-step chains modulo ten."""
-        return ChainArithmetic(train_size=self.questions, test_size=self.held_out, seed=seed)
+        return ChainArithmetic(
+            modulus=self.modulus,
+            operations=self.operations,
+            train_size=self.questions,
+            test_size=self.held_out,
+            seed=seed,
+        )
 
     def config(self, seed: int) -> RunConfig:
         """Return the method's own recipe at this size."""

@@ -14,12 +14,13 @@ from pilothouse.policies.warm_start import WarmStart
 from pilothouse.tasks.chain_arithmetic import ChainArithmetic
 
 
-def slipping(problem: Problem, slip: float, seeds: SeedTree) -> Problem:
+def slipping(problem: Problem, slip: float, modulus: int, seeds: SeedTree) -> Problem:
     """Return a chain with a solution that goes on from its own mistakes.
 
     Args:
         problem: a chain with operands and results below ten.
         slip: chance that a step's result is another digit than the right one.
+        modulus: results are taken modulo this.
         seeds: node that draws the mistakes.
     """
     rng, prompt = seeds.numpy(), str(problem.prompt)
@@ -27,8 +28,8 @@ def slipping(problem: Problem, slip: float, seeds: SeedTree) -> Problem:
     for operator, operand in re.findall(r"([-+*])(\d)", prompt):
         number = int(operand)
         result = value + number if operator == "+" else value - number if operator == "-" else value * number
-        wrong = int(rng.integers(1, 10)) if rng.random() < slip else 0
-        reached = (result + wrong) % 10
+        wrong = int(rng.integers(1, modulus)) if rng.random() < slip else 0
+        reached = (result + wrong) % modulus
         lines.append(f"{value}{operator}{operand}={reached}")
         value = reached
     return Problem(problem.id, prompt, problem.answer, "\n".join(lines) + ".")
@@ -53,7 +54,7 @@ def weak_policy(
     wide = task.model_copy(
         update={"train_size": shown, "test_size": shown * task.test_size // task.train_size, "seed": seed + 1}
     )
-    lessons = [slipping(problem, slip, seeds / "slips" / problem.id) for problem in wide.problems("train")]
+    lessons = [slipping(problem, slip, task.modulus, seeds / "slips" / problem.id) for problem in wide.problems("train")]
     bare = tiny_policy(task.character_set, (seeds / "weights").integer(), size)
     cached_warm_start(bare, lessons, warm, seed=(seeds / "warm-start").integer())
     return CausalPolicy(bare.model, bare.tokenizer, value_head=head)
