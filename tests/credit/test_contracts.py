@@ -10,10 +10,14 @@ import torch
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.credit.base import Credit, Select
 
-CREDITS: list[Any] = [name for name in Credit.catalogue.classes() if name != "sum"]
+VERDICTS = ("budget-reward", "hierarchical")  # read rewards as right or wrong; those here are at most 0.3
+CREDITS: list[Any] = [name for name in Credit.catalogue.classes() if name not in ("sum", *VERDICTS)]
+CREDITS += [{"name": name, "correct_at": 0.15} for name in VERDICTS]
 CREDITS += [{"name": "normalized", "mean": m, "std": s} for m in ("batch", "none", "loo") for s in ("group", "none")]
 CREDITS += [{"name": "normalized", "mean": "running", "std": "running"}, {"name": "gae", "whiten": False, "gamma": 0.9}]
 CREDITS += [{"name": "reinforce-pp", "kl_coef": 0.1, "gamma": 0.95}, "0.5*grpo + 0.25*gae"]
+#: Its bundles pair responses of unlike prompts by their place in the batch.
+PAIRED = ("riskpo",)
 SELECTORS: list[Any] = [name for name in Select.catalogue.classes() if name != "chain"]
 SELECTORS += ["overlong + zero-variance", {"name": "overlong", "exclude_from_stats": True}]
 
@@ -37,9 +41,10 @@ def rollouts(make) -> Rollouts:
     made = make(rewards.tolist(), groups.tolist(), actions.long().tolist(), lengths=lengths)
     fields = {
         name: torch.where(actions, -torch.rand(count, width, generator=draw), torch.nan)
-        for name in ("old_logprobs", "ref_logprobs", "values")
+        for name in ("old_logprobs", "ref_logprobs", "values", "entropies")
     }
     silenced = made.train_mask & (torch.rand(count, width, generator=draw) < 0.9)
+    fields["prompt_logprobs"] = ((),) * count
     return made.replace(truncated=torch.rand(count, generator=draw) < 0.3, train_mask=silenced, **fields)
 
 
@@ -59,7 +64,7 @@ def test_an_episode_whose_verifier_failed_has_no_weight(spec, rollouts):
     assert not weights[rollouts.rewards.isnan()].any()
 
 
-@pytest.mark.parametrize("spec", CREDITS, ids=label)
+@pytest.mark.parametrize("spec", [spec for spec in CREDITS if spec not in PAIRED], ids=label)
 def test_the_order_of_episodes_does_not_matter(spec, rollouts):
     order = torch.randperm(len(rollouts), generator=torch.Generator().manual_seed(1))
     width = int(rollouts.lengths.max())

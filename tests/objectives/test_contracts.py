@@ -47,7 +47,8 @@ def draw_batch(seed: int, count: int = 8, width: int = 5) -> Batch:
     mask[0] = False
     old = noise() - 3
     sampler = torch.where(torch.rand(count, width, generator=draw) < 0.1, torch.nan, old + noise(0.3))
-    optional = {"sampler_logprobs": sampler, "ref_logprobs": old + noise(0.3), "entropy": noise().exp()}
+    marks = torch.rand(count, width, generator=draw) < 0.3
+    optional = {"marks": marks, "sampler_logprobs": sampler, "ref_logprobs": old + noise(0.3), "entropy": noise().exp()}
     critic = {name: noise() for name in ("values", "values_after", "old_values", "returns")}
     weights = noise()
     totals = Totals.of(mask, 9, weights, critic["returns"])

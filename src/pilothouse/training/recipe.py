@@ -105,7 +105,7 @@ class PolicyGradient(Settings):
     @property
     def needs(self) -> frozenset[str]:
         """What must be computed besides the policy's own log-probabilities."""
-        return self.credit.requirements() | self.objective.requirements()
+        return self.select.requirements() | self.credit.requirements() | self.objective.requirements()
 
     @property
     def single_update(self) -> bool:
@@ -119,6 +119,11 @@ class PolicyGradient(Settings):
             raise ValueError(
                 f"credit '{self.credit.name}' compares the episodes of a group, and a group size of 1 leaves nothing "
                 "to compare: use --group 2 or more, or --credit reinforce-pp"
+            )
+        if self.training.prompts < self.credit.problems_needed():
+            raise ValueError(
+                f"credit '{self.credit.name}' needs {self.credit.problems_needed()} prompts a step and "
+                f"training.prompts is {self.training.prompts}: raise --prompts"
             )
         learnt, taught = self.objective.requirements() & _VALUES, self.credit.teaches_values()
         if learnt and not taught:
@@ -145,4 +150,24 @@ class PolicyGradient(Settings):
                 f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
                 f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
             )
+        self._selection_fits()
         return self
+
+    def _selection_fits(self) -> None:
+        if reason := self.select.refuses(self.program.group_size):
+            raise ValueError(reason)
+        if self.select.may_draw_ahead() and not self.select.may_drop_groups():
+            raise ValueError(
+                f"selector '{self.select.name}' draws prompts ahead to make up for silenced groups, but nothing "
+                "silences any: use --select 'zero-variance + predictive-sampling'"
+            )
+        if self.select.may_draw_ahead() and self.training.refill > 1:
+            raise ValueError(
+                f"selector '{self.select.name}' draws enough prompts at once and training.refill = "
+                f"{self.training.refill} would draw again: keep --training.refill 1, or drop predictive-sampling"
+            )
+        if "budgets" in self.credit.requirements() and not self.program.announces_budgets:
+            raise ValueError(
+                f"credit '{self.credit.name}' compares subgroups with different announced budgets, and program "
+                f"'{self.program.name}' announces none: use --program budgeted-group, or --credit budget-reward"
+            )

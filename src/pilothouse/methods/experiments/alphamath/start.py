@@ -54,7 +54,9 @@ def weak_policy(
     wide = task.model_copy(
         update={"train_size": shown, "test_size": shown * task.test_size // task.train_size, "seed": seed + 1}
     )
-    lessons = [slipping(problem, slip, task.modulus, seeds / "slips" / problem.id) for problem in wide.problems("train")]
+    lessons = [
+        slipping(problem, slip, task.modulus, seeds / "slips" / problem.id) for problem in wide.problems("train")
+    ]
     bare = tiny_policy(task.character_set, (seeds / "weights").integer(), size)
     cached_warm_start(bare, lessons, warm, seed=(seeds / "warm-start").integer())
     return CausalPolicy(bare.model, bare.tokenizer, value_head=head)
