@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pilothouse.core.counter import row_key, uniform
 from pilothouse.core.errors import EngineError
 from pilothouse.core.requests import (
     Call,
@@ -36,7 +37,7 @@ from pilothouse.engines.checks import check
 from pilothouse.engines.decoder import Decoder, LanguagePolicy
 from pilothouse.engines.prefill import Prefill
 from pilothouse.engines.rows import Job, LiveRows, Row
-from pilothouse.engines.sampling import draw, row_key, uniform
+from pilothouse.engines.sampling import draw
 from pilothouse.engines.scoring import score, value
 from pilothouse.engines.stops import CHECK, CONTINUE, EOS, STOP, StopRules
 
@@ -99,7 +100,7 @@ class LocalEngine:
             last = len(request.prefix) - 1
             self._waiting.extend(Row(job, index, request.prefix, last) for index in range(request.n))
         elif isinstance(request, Value):
-            self._waiting.append(Row(job, 0, request.prefix, 0))
+            self._waiting.append(Row(job, 0, request.prefix, len(request.prefix) - 1))
         elif request.continuation:
             sequence = (*request.prefix, *request.continuation[:-1])
             self._waiting.append(Row(job, 0, sequence, len(request.prefix) - 1))
@@ -179,11 +180,10 @@ class LocalEngine:
     def _admit(self, free: int) -> None:
         """Start as many waiting rows as there is room for."""
         rows = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
+        self._prefill.compute_stems(len(self._live), rows)
         values = [row for row in rows if isinstance(row.job.request, Value)]
         if values:
-            self._hand_out(value(self.policy, values))
-        rows = [row for row in rows if not isinstance(row.job.request, Value)]
-        self._prefill.compute_stems(len(self._live), rows)
+            self._hand_out(value(self._prefill, len(self._live), values))
         scores = [row for row in rows if isinstance(row.job.request, Logprob)]
         if scores:
             self._hand_out(score(self._prefill, len(self._live), scores))

@@ -90,15 +90,15 @@ class Prefill:
             rows: the sequences, in order of how much is left to compute.
             starts: tokens of each that its row holds already.
         """
-        last = torch.cat([logits[:, -1] for _, _, logits in self.extend(first, rows, starts, every=False)])
+        last = torch.cat([logits[:, -1] for _, _, logits in self.extend(first, rows, starts)])
         self.keep_sound(first, rows, last.isnan().any(-1).tolist())
         return last
 
     def extend(
-        self, first: int, rows: Sequence[Row], starts: Sequence[int], *, every: bool
+        self, first: int, rows: Sequence[Row], starts: Sequence[int], *, every: bool = False, states: bool = False
     ) -> Iterator[tuple[int, int, Float[Tensor, "B S V"]]]:
         """Compute the rest of each sequence, yielding what ``Decoder.extend`` does."""
-        return self.decoder.extend(first, [row.sequence for row in rows], starts, every=every)
+        return self.decoder.extend(first, [row.sequence for row in rows], starts, every=every, states=states)
 
     def keep_sound(self, first: int, rows: Sequence[Row], broken: Sequence[bool]) -> None:
         """Keep the sequences of the rows from ``first`` on in the store, and clear the rows that hold a NaN."""

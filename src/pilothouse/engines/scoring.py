@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pilothouse.core.requests import Logprob, Scored, Valued
-from pilothouse.engines.decoder import LanguagePolicy, ValuePolicy
+from pilothouse.engines.decoder import ValuePolicy
 from pilothouse.engines.prefill import Prefill
 from pilothouse.engines.rows import Row
 
@@ -62,14 +62,24 @@ def _gather(
         found[at] += line[span]
 
 
-def value(policy: LanguagePolicy, rows: Sequence[Row]) -> Iterator[tuple[Row, Valued]]:
-    """Yield the answers to ``Value`` requests from the policy's value head, which runs the model without the cache.
+def value(prefill: Prefill, first: int, rows: Sequence[Row]) -> Iterator[tuple[Row, Valued]]:
+    """Yield the answers to ``Value`` requests from the policy's value head.
 
     Args:
-        policy: has a value head.
+        prefill: fills the cache; what the prefix store holds of a state is not computed again.
+        first: first free row of the cache.
         rows: the states to value.
     """
-    worths = cast(ValuePolicy, policy).value_of_prefixes([row.sequence for row in rows])
-    for row, worth in zip(rows, worths, strict=True):
-        row.job.computed += len(row.sequence)
+    policy = cast(ValuePolicy, prefill.decoder.policy)
+    if not prefill.decoder.shows_states:
+        worths, starts = policy.value_of_prefixes([row.sequence for row in rows]), [0] * len(rows)
+    else:
+        rows = sorted(rows, key=prefill.missing)
+        starts = prefill.reuse(first, rows)
+        last = torch.cat([states[:, -1] for _, _, states in prefill.extend(first, rows, starts, states=True)])
+        prefill.keep_sound(first, rows, last.isnan().any(-1).tolist())
+        worths = policy.value_head(last).tolist()
+    for row, start, worth in zip(rows, starts, worths, strict=True):
+        row.job.computed += len(row.sequence) - start
+        row.job.reused += max(0, start - row.paid)
         yield row, Valued(float(worth))

@@ -15,6 +15,8 @@ from pilothouse.programs.paths import Path
 #: scorer gave the whole partial response ("model"; the same figure as "last" for a scorer that reads whole prefixes).
 Aggregation: TypeAlias = Literal["prod", "min", "last", "model"]
 
+OUTCOME = "outcome"  #: the name by which a program that makes training data asks the task's verifier
+
 
 def ask(posed: Posed, path: Path, scorer: str = "value") -> Value:
     """Return the request for the worth of a path.

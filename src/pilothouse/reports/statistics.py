@@ -231,6 +231,20 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     return Interval(mean, mean - half, mean + half, level, n)
 
 
+def auc(high: Sequence[float], low: Sequence[float]) -> float:
+    """Return the chance that one of ``high`` exceeds one of ``low``, ties counting half: the area under the ROC curve.
+
+    Args:
+        high: scores of what should score high; at least one.
+        low: scores of what should score low; at least one.
+
+    Source: Mann & Whitney 1947; Hanley & McNeil 1982.
+    """
+    above, below = np.sort(np.asarray(high, dtype=float)), np.sort(np.asarray(low, dtype=float))
+    wins = np.searchsorted(below, above, "left").sum() + np.searchsorted(below, above, "right").sum()
+    return float(wins / 2 / (len(above) * len(below)))
+
+
 def pass_at_k(n: int, correct: int, k: int) -> float:
     """Return the unbiased chance that one of ``k`` samples is right, from ``n`` drawn (Chen et al. 2021, equation 1).
 
