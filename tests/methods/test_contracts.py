@@ -96,6 +96,45 @@ ROWS: list[Row] = [
         "name": "lite-ppo",
         "differs": {"credit.name": "lite-ppo", "credit.std": "batch", "objective.aggregation": "token-mean"},
     },
+    {
+        "name": "riskpo",
+        "differs": {
+            "credit.name": "riskpo",
+            "credit.measure": "mvar",
+            "credit.alpha": 0.2,
+            "credit.beta": 0.8,
+            "credit.omega": 0.5,
+            "credit.bundle_size": 5,
+            "credit.spread": "uniform",
+            "credit.quantiles": "track",
+            "objective.ratio": "sequence",
+            "training.minibatches": 2,
+            "training.prompts": 60,
+        },
+    },
+    {
+        "name": "adora",
+        "differs": {
+            "credit.name": "adora",
+            "credit.of.name": "grpo",
+            "credit.criterion.name": "length-advantage",
+            "credit.criterion.no_correct": True,
+            "credit.criterion.no_wrong": False,
+            "credit.favoured": 1.0,
+            "credit.other": 0.1,
+        },
+    },
+    {
+        "name": "progrpo",
+        "differs": {
+            "credit.name": "progrpo",
+            "credit.of.name": "grpo",
+            "credit.alpha": 0.3,
+            "credit.fraction": 0.2,
+            "objective.eps_high": 0.28,
+            "objective.aggregation": "token-mean",
+        },
+    },
 ]
 NAMES = [row["name"] for row in ROWS]
 every_method = pytest.mark.parametrize("name", NAMES)
@@ -204,7 +243,10 @@ def test_micro_batches_change_nothing_but_rounding(name: str, settings: dict[str
 
 
 #: The others share grpo's experiment, which runs with the commands.
-@pytest.mark.parametrize("name", [n if n == "lite-ppo" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+OWN = ("lite-ppo", "riskpo", "adora", "progrpo")
+
+
+@pytest.mark.parametrize("name", [n if n in OWN else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_reproduces_at_smoke_scale(name: str, tmp_path: Path) -> None:
     evidence = find_method(name).reproduce("smoke", tmp_path, Progress())
     assert evidence.verdict is Verdict.SMOKE

@@ -40,6 +40,7 @@ class Rollouts:
         old_logprobs: [N, T] log-probabilities under the policy that starts the update, if computed.
         ref_logprobs: [N, T] log-probabilities under the reference policy, if computed.
         values: [N, T] value estimates at each response token's state, if computed.
+        prompt_logprobs: N ragged rows, the log-probability of each prompt token but the first, if computed.
     """
 
     prompts: tuple[Tokens, ...]
@@ -60,6 +61,7 @@ class Rollouts:
     old_logprobs: Float[Tensor, "N T"] | None = None
     ref_logprobs: Float[Tensor, "N T"] | None = None
     values: Float[Tensor, "N T"] | None = None
+    prompt_logprobs: tuple[tuple[float, ...], ...] = ()
 
     def __len__(self) -> int:
         """Return N."""

@@ -91,7 +91,7 @@ class Credit(Part):
     """Turns rewards into one weight per response token. Credits add and scale: ``0.5 * GRPO() + 0.5 * RLOO()``.
 
     Class attributes:
-        needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values"}.
+        needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values", "prompt_logprobs"}.
         group_relative: True when a group of one episode gives no signal; such configurations are refused.
     """
 
@@ -114,6 +114,18 @@ class Credit(Part):
     def compares_within_groups(self) -> bool:
         """Return whether a group of one episode would give no signal under these settings."""
         return self.group_relative
+
+    def problems_needed(self) -> int:
+        """Return the problems that a step must attempt at the least for this credit to give a signal."""
+        return 1
+
+    def scale_matters(self) -> bool:
+        """Return whether a later standardisation of the weights would undo what this credit does."""
+        return False
+
+    def figures(self) -> dict[str, float]:
+        """Return what this credit saw in its last batch, by name, for the metrics of the step."""
+        return {}
 
     def __add__(self, other: Credit) -> Sum:
         """Return the credit whose weights are the sum of both."""
@@ -164,6 +176,18 @@ class Sum(Credit):
     def compares_within_groups(self) -> bool:
         """Return whether every term compares within groups."""
         return all(term.part.compares_within_groups() for term in self.terms)
+
+    def problems_needed(self) -> int:
+        """Return what the most demanding term needs."""
+        return max(term.part.problems_needed() for term in self.terms)
+
+    def scale_matters(self) -> bool:
+        """Return whether the scale of any term matters."""
+        return any(term.part.scale_matters() for term in self.terms)
+
+    def figures(self) -> dict[str, float]:
+        """Return the figures of every term; of two terms that report the same one, the later's."""
+        return {name: figure for term in self.terms for name, figure in term.part.figures().items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of every term that has one, by position."""

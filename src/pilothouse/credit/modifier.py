@@ -48,6 +48,18 @@ class Modifier(Credit):
         """Return whether the inner credit compares within groups."""
         return self.of.compares_within_groups()
 
+    def problems_needed(self) -> int:
+        """Return what the inner credit needs."""
+        return self.of.problems_needed()
+
+    def scale_matters(self) -> bool:
+        """Return whether the inner credit's scale matters."""
+        return self.of.scale_matters()
+
+    def figures(self) -> dict[str, float]:
+        """Return the inner credit's figures."""
+        return self.of.figures()
+
     def state_dict(self) -> dict[str, Any]:
         """Return the inner credit's state."""
         return self.of.state_dict()

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import model_validator
 from torch import Tensor
 
 from pilothouse.core.rollouts import Rollouts
@@ -42,6 +43,15 @@ class Whitened(Modifier):
     """
 
     name: ClassVar[str] = "whitened"
+
+    @model_validator(mode="after")
+    def _scale_may_go(self) -> Whitened:
+        if self.of.scale_matters():
+            raise ValueError(
+                f"whitening standardises away what credit '{self.of.name}' adds: put it the other way round, "
+                f"'{self.of.name}' around 'whitened'"
+            )
+        return self
 
     def after(self, weights: Float[Tensor, "N T"], rollouts: Rollouts) -> Float[Tensor, "N T"]:
         """Return the whitened weights."""

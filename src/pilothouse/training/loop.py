@@ -115,6 +115,7 @@ class Trainer:
         with clock("credit"):
             rollouts = self.config.select(rollouts)
             weights = self.config.credit(rollouts)
+            row |= self.config.credit.figures()
         with clock("update"):
             row |= self.updater.update(rollouts, weights, step, self.seeds / "shuffle" / step)
             self.engine.policy_changed()

@@ -111,6 +111,11 @@ class PolicyGradient(Settings):
                 f"credit '{self.credit.name}' compares the episodes of a group, and a group size of 1 leaves nothing "
                 "to compare: use --group 2 or more, or --credit reinforce-pp"
             )
+        if self.training.prompts < self.credit.problems_needed():
+            raise ValueError(
+                f"credit '{self.credit.name}' needs {self.credit.problems_needed()} prompts a step and "
+                f"training.prompts is {self.training.prompts}: raise --prompts"
+            )
         if "values" in self.objective.requirements() and "values" not in self.credit.requirements():
             raise ValueError(
                 "the objective trains a value head but no credit uses one: use --credit gae, or drop the value loss"

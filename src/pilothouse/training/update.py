@@ -17,6 +17,7 @@ from pilothouse.objectives.base import Batch, Totals
 from pilothouse.objectives.gap import sampler_gap
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.policies.packing import SPARE_TOKENS, length_buckets
+from pilothouse.policies.prompts import prompt_logprobs
 from pilothouse.training.optimizer import Optimizer
 from pilothouse.training.recipe import PolicyGradient
 
@@ -47,6 +48,8 @@ class Updater:
         if "ref_logprobs" in needs:
             assert self.reference is not None
             fresh["ref_logprobs"], _ = self._score(self.reference, rollouts, values=False)
+        if "prompt_logprobs" in needs:
+            fresh["prompt_logprobs"] = self._score_prompts(rollouts)
         return rollouts.replace(**fresh)
 
     def update(self, rollouts: Rollouts, weights: Float[Tensor, "N T"], step: int, seeds: SeedTree) -> dict[str, float]:
@@ -162,6 +165,25 @@ class Updater:
             if estimates is not None and scores.values is not None:
                 estimates[bucket, :width] = scores.values.cpu()
         return logprobs, estimates
+
+    def _score_prompts(self, rollouts: Rollouts) -> tuple[tuple[float, ...], ...]:
+        """Score each distinct prompt once, at the temperature its responses were sampled at."""
+        asked = list(zip(rollouts.prompts, temperatures(rollouts).tolist(), strict=True))
+        distinct = list(dict.fromkeys(asked))
+        rows: list[tuple[float, ...]] = [()] * len(distinct)
+        lengths = torch.tensor([len(prompt) for prompt, _ in distinct])
+        for bucket in length_buckets(lengths, self.recipe.training.micro_tokens, SPARE_TOKENS):
+            chosen = bucket.tolist()
+            scored = prompt_logprobs(
+                self.policy,
+                [distinct[i][0] for i in chosen],
+                temperature=torch.tensor([distinct[i][1] for i in chosen]),
+                chunk_tokens=self.recipe.training.chunk_tokens or None,
+            )
+            for i, row in zip(chosen, scored, strict=True):
+                rows[i] = row
+        found = dict(zip(distinct, rows, strict=True))
+        return tuple(found[key] for key in asked)
 
 
 def temperatures(rollouts: Rollouts) -> Float[Tensor, " N"]:
