@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pytest
 import tomli_w
@@ -23,15 +23,17 @@ from pilothouse.methods.base import configured, find_method, methods
 from pilothouse.policies.tiny import tiny_policy
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import without_none
+from pilothouse.training.config import overlay
 from pilothouse.training.recipe import PolicyGradient
 from pilothouse.training.run import resume, train
 
 
 class Row(TypedDict):
-    """A method, and what it changes of GRPO's recipe: the settings its paper is about."""
+    """A method, what it changes of GRPO's recipe (the settings its paper is about), and what a task of digits needs."""
 
     name: str
     differs: dict[str, Any]
+    over: NotRequired[dict[str, Any]]
 
 
 ROWS: list[Row] = [
@@ -135,6 +137,11 @@ ROWS: list[Row] = [
             "objective.aggregation": "token-mean",
         },
     },
+    {
+        "name": "particle-scaling",
+        "differs": {"program.name": "particles"},
+        "over": {"scorer": "verifier", "program": {"stepping": {"tokens": 3}}},
+    },
 ]
 NAMES = [row["name"] for row in ROWS]
 every_method = pytest.mark.parametrize("name", NAMES)
@@ -183,6 +190,7 @@ def run(name: str, settings: dict[str, Any], out: Path, **training: Any) -> dict
     table = {**settings, "training": {**settings["training"], **training}}
     if find_method(name).recipe.program.group_size > 1:
         table["program"] = {"n": 4}
+    table = overlay(table, next(row for row in ROWS if row["name"] == name).get("over", {}))
     train(configured(name, None, table), out, Progress())
     return load_file(out / "model" / "model.safetensors")
 
