@@ -10,7 +10,9 @@ import torch
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.credit.base import Credit, Select
 
-CREDITS: list[Any] = [name for name in Credit.catalogue.classes() if name != "sum"]
+VERDICTS = ("budget-reward", "hierarchical")  # read rewards as right or wrong; those here are at most 0.3
+CREDITS: list[Any] = [name for name in Credit.catalogue.classes() if name not in ("sum", *VERDICTS)]
+CREDITS += [{"name": name, "correct_at": 0.15} for name in VERDICTS]
 CREDITS += [{"name": "normalized", "mean": m, "std": s} for m in ("batch", "none", "loo") for s in ("group", "none")]
 CREDITS += [{"name": "normalized", "mean": "running", "std": "running"}, {"name": "gae", "whiten": False, "gamma": 0.9}]
 CREDITS += [{"name": "reinforce-pp", "kl_coef": 0.1, "gamma": 0.95}, "0.5*grpo + 0.25*gae"]
@@ -39,7 +41,7 @@ def rollouts(make) -> Rollouts:
     made = make(rewards.tolist(), groups.tolist(), actions.long().tolist(), lengths=lengths)
     fields = {
         name: torch.where(actions, -torch.rand(count, width, generator=draw), torch.nan)
-        for name in ("old_logprobs", "ref_logprobs", "values")
+        for name in ("old_logprobs", "ref_logprobs", "values", "entropies")
     }
     silenced = made.train_mask & (torch.rand(count, width, generator=draw) < 0.9)
     fields["prompt_logprobs"] = ((),) * count

@@ -23,17 +23,16 @@ from pilothouse.methods.base import configured, find_method, methods
 from pilothouse.policies.tiny import tiny_policy
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import without_none
-from pilothouse.training.config import overlay
 from pilothouse.training.recipe import PolicyGradient
 from pilothouse.training.run import resume, train
 
 
 class Row(TypedDict):
-    """A method, what it changes of GRPO's recipe (the settings its paper is about), and what a task of digits needs."""
+    """A method, and what it changes of GRPO's recipe: the settings its paper is about; and what makes it small."""
 
     name: str
     differs: dict[str, Any]
-    over: NotRequired[dict[str, Any]]
+    small: NotRequired[dict[str, Any]]
 
 
 ROWS: list[Row] = [
@@ -138,9 +137,57 @@ ROWS: list[Row] = [
         },
     },
     {
+        "name": "d3s",
+        "differs": {
+            "select.name": "d3s",
+            "select.n.start": 0.3,
+            "select.n.end": 0.6,
+            "select.k.start": 0.5,
+            "select.k.end": 1.0,
+            "objective.eps_high": 0.28,
+            "objective.aggregation": "token-mean",
+        },
+    },
+    {
+        "name": "dot",
+        "differs": {
+            "program.n": 32,
+            "select.name": "chain",
+            "objective.name": "kl-cov",
+            "objective.ratio": 0.002,
+            "objective.coef": 1.0,
+            "objective.aggregation": "sequence-mean",
+            "training.prompts": 128,
+            "training.minibatches": 4,
+        },
+        "small": {
+            "program": {"n": 12},  # the smallest group that alpha 3 can cut in
+            "select": {
+                "name": "chain",
+                "parts": [{"name": "outlier-truncation", "success_value": 1.0}, "zero-variance", "predictive-sampling"],
+            },
+        },
+    },
+    {
+        "name": "hbpo",
+        "differs": {
+            "program.name": "budgeted-group",
+            "program.n": 16,
+            "program.budgets": [512, 1024, 2048, 2560],
+            "credit.name": "hierarchical",
+            "credit.w_intra": 1.0,
+            "credit.beta": 4.0,
+            "objective.eps_high": 0.28,
+            "objective.dual_clip": 3.0,
+            "objective.aggregation": "token-mean",
+            "training.minibatches": 4,
+        },
+        "small": {"program": {"n": 4, "budgets": [2, 4, 6, 7], "announcements": ["1", "2", "3", "4"]}},
+    },
+    {
         "name": "particle-scaling",
         "differs": {"program.name": "particles"},
-        "over": {"scorer": "verifier", "program": {"stepping": {"tokens": 3}}},
+        "small": {"scorer": "verifier", "program": {"n": 4, "stepping": {"tokens": 3}}},
     },
 ]
 NAMES = [row["name"] for row in ROWS]
@@ -190,7 +237,7 @@ def run(name: str, settings: dict[str, Any], out: Path, **training: Any) -> dict
     table = {**settings, "training": {**settings["training"], **training}}
     if find_method(name).recipe.program.group_size > 1:
         table["program"] = {"n": 4}
-    table = overlay(table, next(row for row in ROWS if row["name"] == name).get("over", {}))
+    table |= next(row.get("small", {}) for row in ROWS if row["name"] == name)
     train(configured(name, None, table), out, Progress())
     return load_file(out / "model" / "model.safetensors")
 
@@ -247,11 +294,12 @@ def test_micro_batches_change_nothing_but_rounding(name: str, settings: dict[str
     whole = run(name, settings, tmp_path / "whole", steps=1)
     split = run(name, settings, tmp_path / "split", steps=1, micro_tokens=24)
     for key in whole:
-        torch.testing.assert_close(split[key], whole[key], rtol=0, atol=1e-5)
+        # A step is 1e-3 wherever Adam sees any gradient, however small: where it is next to nothing, rounding shows.
+        torch.testing.assert_close(split[key], whole[key], rtol=0, atol=3e-5)
 
 
 #: The others share grpo's experiment, which runs with the commands.
-OWN = ("lite-ppo", "riskpo", "adora", "progrpo")
+OWN = ("lite-ppo", "riskpo", "adora", "progrpo", "particle-scaling")
 
 
 @pytest.mark.parametrize("name", [n if n in OWN else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])

@@ -47,7 +47,8 @@ def draw_batch(seed: int, count: int = 8, width: int = 5) -> Batch:
     mask[0] = False
     old = noise() - 3
     sampler = torch.where(torch.rand(count, width, generator=draw) < 0.1, torch.nan, old + noise(0.3))
-    optional = {"sampler_logprobs": sampler, "ref_logprobs": old + noise(0.3), "entropy": noise().exp()}
+    marks = torch.rand(count, width, generator=draw) < 0.3
+    optional = {"marks": marks, "sampler_logprobs": sampler, "ref_logprobs": old + noise(0.3), "entropy": noise().exp()}
     critic = {"values": noise(), "old_values": noise(), "returns": noise()}
     totals = Totals.of(mask, max_length=9)
     made = Batch(old + noise(0.3), old, noise(), mask, totals, **optional, **critic)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pilothouse.core.parts import SLOT, Catalogue, Part, Settings, SummedCatalogue, validated
+from pilothouse.core.problems import Score
+from pilothouse.core.requests import Tokens
 from pilothouse.core.rollouts import Rollouts
+
+#: The task's verdicts on other responses of given episodes: (row, response token ids) of each.
+Judge: TypeAlias = Callable[[Sequence[tuple[int, Tokens]]], list[Score]]
 
 
 class _Chains(Catalogue):
@@ -25,20 +31,70 @@ class _Chains(Catalogue):
 class Select(Part):
     """Shrinks ``train_mask`` (what carries a loss) or ``stats_mask`` (what counts in statistics), never grows them.
 
+    A step asks for ``prompts``, attempts them, and then calls ``revise`` (the verifier is at hand), the selector
+    itself, the credit, and ``narrow`` (the credit's weights are at hand). Most selectors only need to be called.
+
     Class attributes:
         drops_groups: True when it may silence whole groups, so that drawing more prompts can refill the batch.
+        draws_ahead: True when it asks for more prompts than a step trains on, because some groups will be silenced.
+        needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values", "entropies"}.
     """
 
     catalogue: ClassVar[Catalogue] = _Chains("selector", "pilothouse.credit")
     drops_groups: ClassVar[bool] = False
+    draws_ahead: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def __call__(self, rollouts: Rollouts) -> Rollouts:
         """Return the rollouts with smaller masks."""
         raise NotImplementedError
 
+    def prompts(self, wanted: int) -> int:
+        """Return how many prompts to attempt at the next step so that ``wanted`` of them are left to train on."""
+        return wanted
+
+    def revise(self, rollouts: Rollouts, judge: Judge) -> Rollouts:
+        """Return the rollouts with responses cut short, judged anew.
+
+        Args:
+            rollouts: the step's episodes before anything was computed from them.
+            judge: the task's verdict on other responses.
+        """
+        return rollouts
+
+    def narrow(self, rollouts: Rollouts, weights: Float[Tensor, "N T"], progress: float) -> Rollouts:
+        """Return the rollouts with a smaller ``train_mask``, now that the credit is known.
+
+        Args:
+            rollouts: the selected rollouts.
+            weights: credit of each token.
+            progress: share of the run that is over, in [0, 1).
+        """
+        return rollouts
+
+    def requirements(self) -> frozenset[str]:
+        """Return what this selector, with its settings, needs computed."""
+        return self.needs
+
+    def refuses(self, group_size: int) -> str:
+        """Return why it cannot work on groups of this size, empty if it can.
+
+        Args:
+            group_size: episodes of a group; 0 when it varies.
+        """
+        return ""
+
+    def figures(self) -> dict[str, float]:
+        """Return what it did at the last step, for the metrics row."""
+        return {}
+
     def may_drop_groups(self) -> bool:
         """Return whether whole groups may be silenced under these settings."""
         return self.drops_groups
+
+    def may_draw_ahead(self) -> bool:
+        """Return whether more prompts may be asked for than a step trains on."""
+        return self.draws_ahead
 
     def __add__(self, other: Select) -> Chain:
         """Return the selector that applies this one, then the other."""
@@ -73,9 +129,43 @@ class Chain(Select):
             rollouts = part(rollouts)
         return rollouts
 
+    def prompts(self, wanted: int) -> int:
+        """Ask the parts in turn, last to first: each makes up for what it silences."""
+        for part in reversed(self.parts):
+            wanted = part.prompts(wanted)
+        return wanted
+
+    def revise(self, rollouts: Rollouts, judge: Judge) -> Rollouts:
+        """Let every part revise in turn."""
+        for part in self.parts:
+            rollouts = part.revise(rollouts, judge)
+        return rollouts
+
+    def narrow(self, rollouts: Rollouts, weights: Float[Tensor, "N T"], progress: float) -> Rollouts:
+        """Let every part narrow in turn."""
+        for part in self.parts:
+            rollouts = part.narrow(rollouts, weights, progress)
+        return rollouts
+
+    def requirements(self) -> frozenset[str]:
+        """Return what any part needs."""
+        return frozenset[str]().union(*(part.requirements() for part in self.parts))
+
+    def refuses(self, group_size: int) -> str:
+        """Return the first part's reason, if any has one."""
+        return next((reason for part in self.parts if (reason := part.refuses(group_size))), "")
+
+    def figures(self) -> dict[str, float]:
+        """Return what every part did."""
+        return {name: figure for part in self.parts for name, figure in part.figures().items()}
+
     def may_drop_groups(self) -> bool:
         """Return whether any part may silence whole groups."""
         return any(part.may_drop_groups() for part in self.parts)
+
+    def may_draw_ahead(self) -> bool:
+        """Return whether any part may ask for more prompts."""
+        return any(part.may_draw_ahead() for part in self.parts)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of every part that has one, by position."""
@@ -91,7 +181,8 @@ class Credit(Part):
     """Turns rewards into one weight per response token. Credits add and scale: ``0.5 * GRPO() + 0.5 * RLOO()``.
 
     Class attributes:
-        needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values", "prompt_logprobs"}.
+        needs: what must be there first, of {"old_logprobs", "ref_logprobs", "values", "prompt_logprobs", "budgets"};
+            the last is the program's to give.
         group_relative: True when a group of one episode gives no signal; such configurations are refused.
     """
 

@@ -46,6 +46,7 @@ class Program(Part):
 
     catalogue: ClassVar[Catalogue] = Catalogue("program", "pilothouse.programs")
     scores: ClassVar[bool] = False
+    announces_budgets: ClassVar[bool] = False  #: whether its episodes carry the budget they were told, as a tag
 
     @property
     def group_size(self) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 
 from pilothouse.core.errors import DataError, PilothouseError
+from pilothouse.core.problems import Score
+from pilothouse.core.requests import Tokens
 from pilothouse.core.results import Cost
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.core.seeds import SeedTree
@@ -108,6 +110,7 @@ class Trainer:
         with clock("credit"):
             rollouts = Rollouts.from_episodes(*flatten(attempts), self.length_limit)
             row = {"step": step + 1, **rollout_metrics(rollouts)}
+        rollouts = self._revised(rollouts, attempts)
         self._warn_of_truncation(row["truncated"], step)
         self._check_verdicts(rollouts, step)
         with clock("score tokens"):
@@ -115,7 +118,9 @@ class Trainer:
         with clock("credit"):
             rollouts = self.config.select(rollouts)
             weights = self.config.credit(rollouts)
-            row |= self.config.credit.figures()
+            rollouts = self.config.select.narrow(rollouts, weights, step / self.config.training.steps)
+            weights = weights * rollouts.train_mask
+            row |= self.config.select.figures() | self.config.credit.figures()
         with clock("update"):
             row |= self.updater.update(rollouts, weights, step, self.seeds / "shuffle" / step)
             self.engine.policy_changed()
@@ -158,21 +163,32 @@ class Trainer:
         """Attempt this step's prompts; with refill, draw on until the batch is full of groups that teach something."""
         settings, node = self.config.training, self.seeds / "sampling" / step
         kept: list[Attempt] = []
-        drawn = 0
-        while len(kept) < settings.prompts and drawn < settings.prompts * settings.refill:
-            problems = self.order.draw(settings.prompts - len(kept))
+        drawn, wanted = 0, self.config.select.prompts(settings.prompts)
+        while len(kept) < wanted and drawn < wanted * settings.refill:
+            problems = self.order.draw(wanted - len(kept))
             fresh = attempt(
                 self.runner, self.config.program, self.policy, self.task, problems, node / drawn, self.clock
             )
             drawn += len(problems)
-            if settings.refill > 1 and drawn < settings.prompts * settings.refill:
-                selected = self.config.select(Rollouts.from_episodes(*flatten(fresh), self.length_limit))
+            if settings.refill > 1 and drawn < wanted * settings.refill:
+                rollouts = self._revised(Rollouts.from_episodes(*flatten(fresh), self.length_limit), fresh)
+                selected = self.config.select(rollouts)
                 alive = set(selected.groups[selected.train_mask.any(dim=1)].tolist())
                 fresh = [a for i, a in enumerate(fresh) if i in alive]
             kept += fresh
         if not any(a.result.episodes for a in kept):
             raise DataError("the program returned no episodes to learn from; choose a program that records them")
         return kept
+
+    def _revised(self, rollouts: Rollouts, attempts: Sequence[Attempt]) -> Rollouts:
+        """Let the selector cut responses short; what it cuts is judged by the task itself, not by a cached score."""
+        problems = [attempts[group].problem for group in rollouts.groups.tolist()]
+
+        def judge(responses: Sequence[tuple[int, Tokens]]) -> list[Score]:
+            return self.task.score_many([(problems[row], self.policy.codec.decode(t)) for row, t in responses])
+
+        with self.clock("verify"):
+            return self.config.select.revise(rollouts, judge)
 
     def _warn_of_truncation(self, share: float, step: int) -> None:
         if share > 0.5 and not self._warned:

@@ -97,7 +97,7 @@ class PolicyGradient(Settings):
     @property
     def needs(self) -> frozenset[str]:
         """What must be computed besides the policy's own log-probabilities."""
-        return self.credit.requirements() | self.objective.requirements()
+        return self.select.requirements() | self.credit.requirements() | self.objective.requirements()
 
     @property
     def single_update(self) -> bool:
@@ -135,4 +135,24 @@ class PolicyGradient(Settings):
                 f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
                 f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
             )
+        self._selection_fits()
         return self
+
+    def _selection_fits(self) -> None:
+        if reason := self.select.refuses(self.program.group_size):
+            raise ValueError(reason)
+        if self.select.may_draw_ahead() and not self.select.may_drop_groups():
+            raise ValueError(
+                f"selector '{self.select.name}' draws prompts ahead to make up for silenced groups, but nothing "
+                "silences any: use --select 'zero-variance + predictive-sampling'"
+            )
+        if self.select.may_draw_ahead() and self.training.refill > 1:
+            raise ValueError(
+                f"selector '{self.select.name}' draws enough prompts at once and training.refill = "
+                f"{self.training.refill} would draw again: keep --training.refill 1, or drop predictive-sampling"
+            )
+        if "budgets" in self.credit.requirements() and not self.program.announces_budgets:
+            raise ValueError(
+                f"credit '{self.credit.name}' compares subgroups with different announced budgets, and program "
+                f"'{self.program.name}' announces none: use --program budgeted-group, or --credit budget-reward"
+            )

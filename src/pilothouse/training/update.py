@@ -40,17 +40,16 @@ class Updater:
 
     def prepare(self, rollouts: Rollouts) -> Rollouts:
         """Return the rollouts with the log-probabilities and values that credit or the ratio need."""
-        needs, fresh = self.recipe.needs, {}
-        if not self.recipe.single_update or needs & {"old_logprobs", "values"}:
-            fresh["old_logprobs"], values = self._score(self.policy, rollouts, values="values" in needs)
-            if values is not None:
-                fresh["values"] = values
+        needs, fresh = self.recipe.needs, dict[str, Tensor]()
+        if not self.recipe.single_update or needs & {"old_logprobs", "values", "entropies"}:
+            wanted = needs & {"values", "entropies"}
+            fresh |= self._score(self.policy, rollouts, rollouts.action_mask, wanted)
+            fresh["old_logprobs"] = fresh.pop("logprobs")
         if "ref_logprobs" in needs:
             assert self.reference is not None
-            fresh["ref_logprobs"], _ = self._score(self.reference, rollouts, values=False)
-        if "prompt_logprobs" in needs:
-            fresh["prompt_logprobs"] = self._score_prompts(rollouts)
-        return rollouts.replace(**fresh)
+            fresh["ref_logprobs"] = self._score(self.reference, rollouts, rollouts.action_mask)["logprobs"]
+        prompts = {"prompt_logprobs": self._score_prompts(rollouts)} if "prompt_logprobs" in needs else {}
+        return rollouts.replace(**fresh, **prompts)
 
     def update(self, rollouts: Rollouts, weights: Float[Tensor, "N T"], step: int, seeds: SeedTree) -> dict[str, float]:
         """Take the optimiser steps of one batch and return their mean metrics.
@@ -85,6 +84,7 @@ class Updater:
             rows = rows[(weights[rows] != 0).any(dim=1)]  # an episode of zero weight has exactly zero gradient
         if not len(rows):
             return {"updated": 0.0}
+        marks = self._marks(rollouts, weights, rows)
         share = totals.tokens / int(rollouts.train_mask[rows].sum())  # metrics are means over the tokens computed
         metrics: dict[str, float] = defaultdict(float)
         taken, sampled = [], []
@@ -95,7 +95,11 @@ class Updater:
             part = rollouts.take(chosen)
             width = part.tokens.shape[1]
             batch = self._batch(
-                part, weights[chosen][:, :width], None if returns is None else returns[chosen][:, :width], totals
+                part,
+                weights[chosen][:, :width],
+                None if returns is None else returns[chosen][:, :width],
+                None if marks is None else marks[chosen][:, :width],
+                totals,
             )
             loss, figures = self.recipe.objective(batch)
             loss.backward()
@@ -115,7 +119,22 @@ class Updater:
         gap = sampler_gap(before, acted)
         return {**metrics, **gap, "grad_norm": norm, "updated": 1.0, "rows_computed": float(len(rows))}
 
-    def _batch(self, part: Rollouts, weights: Tensor, returns: Tensor | None, totals: Totals) -> Batch:
+    def _marks(self, rollouts: Rollouts, weights: Tensor, rows: Tensor) -> Tensor | None:
+        """What the objective singles out of this step, from a forward pass over all of it; [N, T] like the weights."""
+        if "marks" not in self.recipe.needs:
+            return None
+        part = rollouts.take(rows)
+        width = part.tokens.shape[1]
+        now = self._score(self.policy, part, part.train_mask)["logprobs"]
+        found = self.recipe.objective.mark(now, weights[rows][:, :width], part.train_mask)
+        assert found is not None
+        marks = torch.zeros(rollouts.tokens.shape, dtype=torch.bool)
+        marks[rows, :width] = found
+        return marks
+
+    def _batch(
+        self, part: Rollouts, weights: Tensor, returns: Tensor | None, marks: Tensor | None, totals: Totals
+    ) -> Batch:
         needs, device = self.recipe.needs, self.policy.device
         scores = self.policy.token_scores(
             part.prompts,
@@ -143,12 +162,15 @@ class Updater:
             values=scores.values,
             old_values=there(part.values),
             returns=there(returns),
+            marks=there(marks),
         )
 
     @torch.no_grad()
-    def _score(self, policy: CausalPolicy, rollouts: Rollouts, *, values: bool) -> tuple[Tensor, Tensor | None]:
-        logprobs = torch.zeros(rollouts.tokens.shape)
-        estimates = torch.zeros(rollouts.tokens.shape) if values else None
+    def _score(
+        self, policy: CausalPolicy, rollouts: Rollouts, mask: Tensor, wanted: frozenset[str] = frozenset()
+    ) -> dict[str, Tensor]:
+        """Score the masked tokens: "logprobs", and of {"values", "entropies"} what is wanted; all [N, T]."""
+        found = {name: torch.zeros(rollouts.tokens.shape) for name in ("logprobs", *sorted(wanted))}
         lengths = torch.tensor([len(p) for p in rollouts.prompts]) + rollouts.lengths
         for bucket in length_buckets(lengths, self.recipe.training.micro_tokens, SPARE_TOKENS):
             part = rollouts.take(bucket)
@@ -156,15 +178,18 @@ class Updater:
             scores = policy.token_scores(
                 part.prompts,
                 part.tokens,
-                part.action_mask,
+                mask[bucket][:, :width],
                 temperature=temperatures(part),
-                values=values,
+                entropy="entropies" in wanted,
+                values="values" in wanted,
                 chunk_tokens=self.recipe.training.chunk_tokens or None,
             )
-            logprobs[bucket, :width] = scores.logprobs.cpu()
-            if estimates is not None and scores.values is not None:
-                estimates[bucket, :width] = scores.values.cpu()
-        return logprobs, estimates
+            scored = {"logprobs": scores.logprobs, "values": scores.values, "entropies": scores.entropy}
+            for name, table in found.items():
+                figures = scored[name]
+                assert figures is not None
+                table[bucket, :width] = figures.cpu()
+        return found
 
     def _score_prompts(self, rollouts: Rollouts) -> tuple[tuple[float, ...], ...]:
         """Score each distinct prompt once, at the temperature its responses were sampled at."""
