@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from pilothouse.core.errors import DataError, EngineError
 from pilothouse.core.problems import Posed
-from pilothouse.core.requests import Continuation, Reply, Request, Sample, Sampled, StopReason
+from pilothouse.core.requests import Continuation, Reply, Request, Sample, Sampled, StopReason, Tokens
 from pilothouse.core.results import Result
 from pilothouse.programs.base import Program, Sampling
 from pilothouse.programs.paths import Path
@@ -92,7 +92,9 @@ class StepSearch(Program):
             assert isinstance(reply, Sampled)
             paths[at] = self._grown(board, paths[at], reply.only, names[at])
         scored = [at for at in alive if paths[at].ended is not StopReason.ERROR]
-        distinct = {paths[at].tokens: at for at in reversed(scored)}  # copies that said the same are scored once
+        distinct: dict[Tokens, int] = {}  # copies that said the same are scored once
+        for at in scored:
+            distinct.setdefault(paths[at].tokens, at)
         worths = yield [ask(posed, paths[at]) for at in distinct.values()]
         found = {
             tokens: probability(reply, names[at], self.score_range)
