@@ -220,6 +220,11 @@ ROWS: list[Row] = [
         },
         "small": {"program": {"n": 4, "budgets": [2, 4, 6, 7], "announcements": ["1", "2", "3", "4"]}},
     },
+    {
+        "name": "particle-scaling",
+        "differs": {"program.name": "particles"},
+        "small": {"scorer": "verifier", "program": {"n": 4, "stepping": {"tokens": 3}}},
+    },
 ]
 NAMES = [row["name"] for row in ROWS]
 every_method = pytest.mark.parametrize("name", NAMES)
@@ -330,7 +335,7 @@ def test_micro_batches_change_nothing_but_rounding(name: str, settings: dict[str
 
 
 #: The others share grpo's experiment, which runs with the commands.
-OWN = ("lite-ppo", "riskpo", "adora", "progrpo")
+OWN = ("lite-ppo", "riskpo", "adora", "progrpo", "particle-scaling")
 
 
 @pytest.mark.parametrize("name", [n if n in OWN else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])

@@ -30,6 +30,21 @@ class Scorer(Part):
         raise NotImplementedError
 
 
+def no_step_checker(task: Task, scorer: str) -> str:
+    """Return why a scorer that asks the task's step checker cannot judge its responses; empty if it can.
+
+    Args:
+        task: whose responses are to be judged.
+        scorer: the scorer's name.
+    """
+    if hasattr(task, "check_steps"):
+        return ""
+    return (
+        f"task '{task.name}' cannot check single steps, so scorer '{scorer}' cannot judge its responses: "
+        "give --scorer value-head, --scorer verifier, or your own as --scorer module:Class"
+    )
+
+
 class ExactSteps(Scorer):
     """Asks the task's own step checker: ``right`` while every step is right, ``wrong`` from the first mistake on.
 
@@ -45,12 +60,7 @@ class ExactSteps(Scorer):
 
     def refusal(self, task: Task) -> str:
         """Return a sentence if the task cannot check steps."""
-        if hasattr(task, "check_steps"):
-            return ""
-        return (
-            f"task '{task.name}' cannot check single steps, so scorer 'exact-steps' cannot judge its responses: "
-            "give --scorer value-head, --scorer verifier, or your own as --scorer module:Class"
-        )
+        return no_step_checker(task, self.name)
 
     def __call__(self, task: Task, problem: Problem, response: str) -> float:
         """Return the score of a response whose last step may be cut short."""
