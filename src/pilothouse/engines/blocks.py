@@ -93,7 +93,7 @@ class ShortPass:
         if self._joined is None:
             self._joined = [self._join(layer) for layer in body.layers]
         x = body.embed_tokens(tokens)
-        cos, sin = self._rotation(x, positions)
+        cos, sin = self._rotation(x, positions, mask.shape[-1])
         shared = body.layers[0].self_attn.num_key_value_groups
         mask = mask if tokens.shape[1] == 1 or shared == 1 else mask.repeat_interleave(shared, 2)
         last = len(body.layers) - 1
@@ -110,31 +110,30 @@ class ShortPass:
         heads = (attention.q_proj, attention.k_proj, attention.v_proj)
         gates = (mlp.gate_proj, mlp.up_proj)
         joined = _Joined(None, None, None, None)
+        if hasattr(attention, "q_norm"):
+            counts = [head.out_features // attention.head_dim for head in heads]
+            scales = (attention.q_norm.weight.expand(counts[0], -1), attention.k_norm.weight.expand(counts[1], -1))
+            joined.head_scales = torch.cat(scales)
         if sum(weight.numel() for weight in self.model.parameters()) > JOINED_WEIGHTS:
             return joined
         if _plain(*heads):
             joined.heads = torch.cat([head.weight for head in heads])
             if heads[0].bias is not None:
                 joined.heads_bias = torch.cat([head.bias for head in heads])
-        if hasattr(attention, "q_norm"):
-            counts = [head.out_features // attention.head_dim for head in heads]
-            scales = (attention.q_norm.weight.expand(counts[0], -1), attention.k_norm.weight.expand(counts[1], -1))
-            joined.head_scales = torch.cat(scales)
         if _plain(*gates) and gates[0].bias is None:
             joined.gates = torch.cat([gate.weight for gate in gates])
         return joined
 
-    def _rotation(self, x: Tensor, positions: Int[Tensor, "B S"]) -> tuple[Tensor, Tensor]:
+    def _rotation(self, x: Tensor, positions: Int[Tensor, "B S"], columns: int) -> tuple[Tensor, Tensor]:
         """Return cosines and sines [B, S, 1, size] of the positions, the sines of the first half negated."""
         rotary = self.model.model.rotary_emb
         if getattr(rotary, "rope_type", "") not in FIXED_ROPES:
             cos, sin = rotary(x, positions)
         else:
-            most = self.model.config.max_position_embeddings
-            if self._angles is None:
-                known = torch.arange(most, device=positions.device)[None]
+            if self._angles is None or self._angles.shape[1] < columns:
+                known = torch.arange(2 * columns, device=positions.device)[None]
                 self._angles = torch.cat(rotary(x, known))
-            cos, sin = self._angles[:, positions.clamp(max=most - 1)]
+            cos, sin = self._angles[:, positions]
         low, high = sin.chunk(2, -1)
         return cos[:, :, None], torch.cat([-low, high], -1)[:, :, None]
 
