@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -87,23 +87,11 @@ def serve(
         idle: Seconds a connection may be quiet.
         grace: Seconds that requests under way have to finish when the server stops.
     """
-    from pilothouse.training.config import nested, read_overrides
-
-    if method.startswith("--"):  # only settings were given
-        method, overrides = "", (method, *overrides)
-    if method and not model and ("/" in method or Path(method).exists()):
-        method, model = "", method  # the one thing given is what to serve
-    if not model:
-        raise ConfigError("which model? give --model with a run's folder, a model's folder, a hub id or an address")
     low = min(active, connections, rows, max_tokens, max_choices, max_samples, max_body)
     if low < 1 or queue < 0 or min(timeout, idle, grace) <= 0:
         raise ConfigError("a bound is less than 1: every bound counts from 1, and --queue from 0")
+    method, model, program = _what(method, overrides, model)
     key = _key(key_file)
-    table = nested(read_overrides(overrides))
-    if unknown := sorted(set(table) - {"program"}):
-        raise ConfigError(
-            f"unknown option '--{unknown[0]}': settings of what answers are given as --program.NAME VALUE"
-        )
     try:
         from pilothouse.serving.app import Terms
         from pilothouse.serving.launch import LOOPBACK, Place, Server, quiet_logs
@@ -114,7 +102,7 @@ def serve(
     from pilothouse.serving.offers import Wish, open_offer
     from pilothouse.serving.plans import Bounds
 
-    wish = Wish(model, method, table.get("program"), scorer, task, name, upstream, rows)
+    wish = Wish(model, method, program, scorer, task, name, upstream, rows)
     served = open_offer(wish)
     server = Server(
         served,
@@ -127,6 +115,24 @@ def serve(
         line("warning: anybody who reaches this machine can use this server; give it a key with --key-file")
     _introduce(server.url, served.offer.name, served.offer.method, server.planner.methods, bool(key))
     server.run()
+
+
+def _what(method: str, overrides: tuple[str, ...], model: str) -> tuple[str, str, Any]:
+    """Return method, model and settings of the program, whichever of them stood first."""
+    from pilothouse.training.config import nested, read_overrides
+
+    if method.startswith("--"):  # only settings were given
+        method, overrides = "", (method, *overrides)
+    if method and not model and ("/" in method or Path(method).exists()):
+        method, model = "", method  # the one thing given is what to serve
+    if not model:
+        raise ConfigError("which model? give --model with a run's folder, a model's folder, a hub id or an address")
+    table = nested(read_overrides(overrides))
+    if unknown := sorted(set(table) - {"program"}):
+        raise ConfigError(
+            f"unknown option '--{unknown[0]}': settings of what answers are given as --program.NAME VALUE"
+        )
+    return method, model, table.get("program")
 
 
 def _key(file: Path | None) -> str:
