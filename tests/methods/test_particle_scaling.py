@@ -12,7 +12,9 @@ from pilothouse.methods.base import configured, find_method
 from pilothouse.methods.experiments.particle_scaling.claims import claims
 from pilothouse.methods.experiments.particle_scaling.design import DESIGNS, TASK
 from pilothouse.methods.experiments.particle_scaling.measure import Bench, Figures, measure, openings
+from pilothouse.methods.experiments.particle_scaling.tabular import HOW, LINES, Process
 from pilothouse.programs.base import Sampling
+from pilothouse.programs.beam import BeamSearch
 from pilothouse.programs.best_of_n import BestOfN
 from pilothouse.programs.particles import Particles
 from pilothouse.reports.progress import Progress
@@ -105,6 +107,15 @@ def test_the_method_searches_as_the_paper_and_trains_with_grpo() -> None:
     assert method.program.sampling.temperature == 0.8
     assert method.recipe.program.sampling.temperature == 1.0
     assert TASK.chain_steps == 8
+
+
+def test_searches_reach_the_known_figures_of_the_tabular_process() -> None:
+    """Bars from a simulation of the process made before this library was: 0.94, 0.54, 0.93 and 0.68."""
+    process, n = Process("response"), 150
+    assert process.accuracy(Particles(n=8, sampling=HOW, stepping=LINES), n) == pytest.approx(0.94, abs=0.06)
+    assert process.accuracy(BestOfN(n=8, sampling=HOW), n) == pytest.approx(0.54, abs=0.12)
+    assert process.accuracy(BeamSearch(n=8, sampling=HOW, stepping=LINES), n) == pytest.approx(0.93, abs=0.06)
+    assert process.accuracy(BeamSearch(n=4, sampling=HOW, stepping=LINES), n) == pytest.approx(0.68, abs=0.12)
 
 
 def test_grpo_trains_through_the_particle_filter(tmp_path: Path) -> None:

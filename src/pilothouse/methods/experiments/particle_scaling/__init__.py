@@ -9,6 +9,7 @@ from pilothouse.core.cards import Evidence
 from pilothouse.methods.experiments.particle_scaling.claims import claims
 from pilothouse.methods.experiments.particle_scaling.design import DESIGNS, Design
 from pilothouse.methods.experiments.particle_scaling.measure import Figures, measure
+from pilothouse.methods.experiments.particle_scaling.tabular import tabular
 from pilothouse.reports.figures import lines_figure
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.statistics import Interval, paired_difference
@@ -38,7 +39,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
         scale=scale,
         claims=judged,
         verdict=Evidence.judge(judged, scale),
-        tables={"arms": found},
+        tables={"arms": found, "tabular": tabular(10 if scale == "smoke" else 400)},
         seconds=time.perf_counter() - started,
         command=f"pilothouse reproduce particle-scaling --scale {scale}",
         figure=figure.name,
