@@ -121,7 +121,7 @@ def test_searches_reach_the_known_figures_of_the_tabular_process() -> None:
 def test_grpo_trains_through_the_particle_filter(tmp_path: Path) -> None:
     table = {
         "program": "particles",
-        "task": {"name": "chain-arithmetic", "chain_steps": 2},
+        "task": {"name": "chain-arithmetic", "chain_steps": 2, "train_size": 300, "test_size": 40},
         "policy": {"size": "nano", "warm_start": {"epochs": 0.1}},
         "training": {"steps": 1, "prompts": 2, "eval_problems": 4},
     }
