@@ -91,8 +91,9 @@ class Likeness(Settings):
         distinct = list(dict.fromkeys((sentence, *others)))
         unit = _embedded(self.embedder, distinct)
         # Rounded so that a text is similar to itself at a threshold of exactly 1.
-        cosine = dict(zip(distinct, np.clip(np.round(unit @ unit[0], 9), -1, 1).tolist(), strict=True))
-        return np.array([cosine[other] for other in others])
+        cosines: np.ndarray = unit @ unit[0]
+        places = {text: at for at, text in enumerate(distinct)}
+        return cosines.round(9).clip(-1, 1)[[places[other] for other in others]]
 
     def alike(self, sentence: str, others: Sequence[str]) -> np.ndarray:
         """Return [N] whether each of the others is similar to a sentence (see ``cosines``)."""

@@ -68,14 +68,21 @@ def mediation(
     a = _slopes(x, m)
     total, direct = float(_slopes(x, y[:, None])[0]), float(solution[1])
     draws = _resampled(design, y, rng, resamples)
-    parts = (
-        (total, draws[:, 0]),
-        (direct, draws[:, 1]),
-        (total - direct, draws[:, 0] - draws[:, 1]),
-    )
-    measures = [Measure(value, *percentile(drawn, level), len(x), level) for value, drawn in parts]
+
+    def measure(value: float, drawn: np.ndarray) -> Measure:
+        return Measure(value, *percentile(drawn, level), len(x), level)
+
     proportion = abs((total - direct) / total) if total else math.nan
-    return Mediation(*measures, a * solution[2:], proportion, int(rank), design.shape[1], dropped)
+    return Mediation(
+        total=measure(total, draws[:, 0]),
+        direct=measure(direct, draws[:, 1]),
+        indirect=measure(total - direct, draws[:, 0] - draws[:, 1]),
+        paths=a * solution[2:],
+        proportion=proportion,
+        rank=int(rank),
+        columns=design.shape[1],
+        dropped=dropped,
+    )
 
 
 def _complete(
