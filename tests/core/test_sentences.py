@@ -31,6 +31,9 @@ def test_sentences_golden(text, expected):
 def test_a_mark_of_ones_own_ends_sentences():
     steps = Sentences(shortest=1).fitted("\n")
     assert steps.split("4+7=1\n1*3=3\n3-2=1.") == ("4+7=1", "1*3=3", "3-2=1.")
+    assert Sentences(mark="\n").split("4+7=1\n1*3=3\n3-2=1") == ("4+7=1", "1*3=3", "3-2=1")
+    assert Sentences(mark=". ").split("c. P. a. =no\n") == ("c.", "P.", "a.", "=no")
+    assert Sentences(mark="\n").split("1. Take two.\n\nOk. Go. ") == ("1. Take two.", "Ok. Go.")
     assert Sentences(mark=";").fitted("\n").mark == ";"
 
 

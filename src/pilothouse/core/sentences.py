@@ -17,8 +17,9 @@ class Sentences(Settings):
     """Where sentences end: after ".", "?" or "!" and white space, at blank lines, and after a mark of one's own.
 
     Args:
-        shortest: a piece of fewer characters joins the next one, and the last one joins the piece before it.
-        mark: text that also ends a sentence; empty takes the task's step end, such as a line break.
+        shortest: a piece of fewer characters joins the next one, and the last one joins the piece before it; what a
+            mark ends stays by itself.
+        mark: text that also ends a sentence, however short; empty takes the task's step end, such as a line break.
 
     Source: the splitter of Thought Branches (arXiv 2510.27484), faithfulness/utils.py of its official code.
     """
@@ -38,13 +39,17 @@ class Sentences(Settings):
         """
         if not text.strip():
             return []
-        pattern = f"{_ENDS}|{re.escape(self.mark)}\\s*" if self.mark else _ENDS
-        ends = sorted({found.end() for found in re.finditer(pattern, text)} | {len(text)})
+        marked = (
+            {found.end() for found in re.finditer(f"{re.escape(self.mark)}\\s*", text)} if self.mark else set[int]()
+        )
+        ends = marked | {found.end() for found in re.finditer(_ENDS, text)} | {len(text)}
         cuts = [0]
-        for end in ends:
-            if len(text[cuts[-1] : end].strip()) >= self.shortest:
+        for end in sorted(ends):
+            size = len(text[cuts[-1] : end].strip())
+            if size >= self.shortest or (size and end in marked):
                 cuts.append(end)
-        if len(cuts) == 1:
+        rest = text[cuts[-1] :].strip()
+        if len(cuts) == 1 or (rest and cuts[-1] in marked):
             cuts.append(len(text))
         cuts[-1] = len(text)
         return list(pairwise(cuts))
