@@ -61,6 +61,14 @@ def test_stops_early_at_the_target() -> None:
     assert len(warm_start(nano(), PROBLEMS, settings, seed=0).losses) == 50
 
 
+def test_stops_early_once_whole_solutions_are_likely_enough() -> None:
+    """The bar is a solution's loss in nats: the loss a token times the tokens of a solution."""
+    settings = {"epochs": 1000, "batch_tokens": 64, "held_out": 0.2}
+    assert len(warm_start(nano(), PROBLEMS, WarmStart(**settings, solution_loss=1e4), seed=0).losses) == 50
+    history = warm_start(nano(), PROBLEMS, WarmStart(**{**settings, "epochs": 20}, solution_loss=1e-9), seed=0)
+    assert len(history.losses) > 50
+
+
 def test_a_time_limit_ends_it() -> None:
     history = warm_start(nano(), PROBLEMS, WarmStart(epochs=1e4, seconds=0.2), seed=0)
     assert 0 < len(history.losses) < 1e4

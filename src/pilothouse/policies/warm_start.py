@@ -43,6 +43,9 @@ class WarmStart(Settings):
         clip: largest norm of the gradient.
         held_out: share of the problems kept back to measure the loss on.
         target_loss: stop early once the held-out loss, in nats per token, is at most this; 0 never stops early.
+        solution_loss: stop early once the held-out loss of a whole solution, in nats, is at most this, so that there
+            is something left to learn: at 1 a sampled response is that solution about e^-1 = 37 % of the time; 0
+            never stops early.
     """
 
     epochs: Annotated[float, Field(gt=0)] = 1.0
@@ -56,6 +59,7 @@ class WarmStart(Settings):
     clip: Annotated[float, Field(gt=0)] = 1.0
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.02
     target_loss: Annotated[float, Field(ge=0)] = 0.0
+    solution_loss: Annotated[float, Field(ge=0)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def warm_start(
     for step, chosen in enumerate(updates):
         spent = (time.monotonic() - start) / settings.seconds if settings.seconds else 0.0
         done = max(step / len(updates), spent)
-        if done >= 1.0 or _reached(policy, lessons, held_out, settings.target_loss, step):
+        if done >= 1.0 or _reached(policy, lessons, held_out, settings, step):
             break
         loss = lessons.loss(policy, train[chosen])
         loss.backward()
@@ -221,10 +225,12 @@ class _Optimiser:
             optimiser.zero_grad()
 
 
-def _reached(policy: CausalPolicy, lessons: _Lessons, held_out: Tensor, target: float, step: int) -> bool:
-    if not target or not step or step % CHECK_EVERY:
+def _reached(policy: CausalPolicy, lessons: _Lessons, held_out: Tensor, settings: WarmStart, step: int) -> bool:
+    if not (settings.target_loss or settings.solution_loss) or not step or step % CHECK_EVERY or not len(held_out):
         return False
-    return lessons.mean_loss(policy, held_out) <= target
+    length = float(lessons.mask[held_out].sum()) / len(held_out)
+    loss = lessons.mean_loss(policy, held_out)
+    return loss <= settings.target_loss or loss * length <= settings.solution_loss
 
 
 def schedule(done: float, warmup: float, decay: float) -> float:

@@ -48,6 +48,8 @@ def attempt(
     problems: Sequence[Problem],
     seeds: SeedTree,
     clock: Clock | None = None,
+    *,
+    first: int = 0,
 ) -> list[Attempt]:
     """Run ``program`` on every problem and score every episode and answer.
 
@@ -59,9 +61,10 @@ def attempt(
         problems: what to attempt; a problem may occur twice and then forms two groups.
         seeds: node whose child i seeds the i-th problem, so a draw does not depend on the others.
         clock: counts the seconds of the phases "sample" and "verify".
+        first: position of the first problem among the seeds, when the problems are part of a longer list.
     """
     ready = program.fitted(limit=task.limit, stop=task.stop, step_end=task.step_end)
-    jobs = [Job(ready, pose(p, policy, task, seeds / i), seeds / i) for i, p in enumerate(problems)]
+    jobs = [Job(ready, pose(p, policy, task, seeds / i), seeds / i) for i, p in enumerate(problems, first)]
     clock = clock or Clock()
     with clock("sample"):
         results = runner.run(jobs)

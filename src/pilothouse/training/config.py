@@ -39,7 +39,7 @@ class PolicySettings(Settings):
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     rows: Annotated[int, Field(ge=1)] = 256
-    warm_start: WarmStart = WarmStart(epochs=4)
+    warm_start: WarmStart = WarmStart(epochs=4, solution_loss=1.0)
 
 
 class RunConfig(PolicyGradient):

@@ -7,13 +7,12 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pilothouse import __version__
-from pilothouse.core.errors import ConfigError, RunError
+from pilothouse.core.errors import ConfigError
 from pilothouse.core.parts import validated
 from pilothouse.core.seeds import SeedTree
 from pilothouse.engines.local import LocalEngine
@@ -23,10 +22,8 @@ from pilothouse.policies.tiny import tiny_policy
 from pilothouse.programs.base import Sampling
 from pilothouse.programs.group import Group
 from pilothouse.reports.progress import Progress
-from pilothouse.reports.runs import RunStore
-from pilothouse.tasks.base import Task
-from pilothouse.training.config import overlay
 from pilothouse.training.evaluate import evaluate, held_out
+from pilothouse.training.sources import Source
 
 
 def evaluate_source(
@@ -47,31 +44,22 @@ def evaluate_source(
         ConfigError: there is no task or no model.
         RunError: the run has not finished yet.
     """
-    folder, config = Path(source), dict[str, Any]()
-    if (folder / "config.toml").is_file():
-        config = RunStore.open(folder).read_config()
-        if not (folder / "model").is_dir():
-            raise RunError(f"run {folder} is not finished: 'pilothouse train --resume {folder}' completes it")
-        source = str(folder / "model")
+    found = Source.find(source)
     if n < 1 or samples < 1:
         raise ConfigError(
             f"--n and --samples count from 1, not {min(n, samples)}: give at least one problem and attempt"
         )
-    merged = overlay({"task": config["task"]} if "task" in config else {}, table)
-    if "task" not in merged:
-        raise ConfigError("which task? give --task NAME ('pilothouse tasks' lists them)")
-    task = Task.build(merged["task"])
+    task, config = found.task(table), found.config
     trained = task.name == config.get("task", {}).get("name")  # how long a response may be belongs to the task
     how = config["program"].get("sampling", {}) if trained else {}
     sampling = validated(Sampling, {**how, "temperature": temperature}, "the sampling")
-    where = {key: value for key, value in config.get("policy", {}).items() if key in ("device", "dtype")}
-    policy = CausalPolicy.load(source, **where)
+    policy = found.policy(task, progress)
     seeds = SeedTree(seed) / "evaluation"
     problems = held_out(task, n, seeds / "problems")
     progress.phase(f"{len(problems)} problems x {samples}")
     runner = Runner(LocalEngine(policy))
-    found = evaluate(runner, Group(n=samples, sampling=sampling), policy, task, problems, seeds / "samples")
-    return {"source": source, "task": task.name, "temperature": temperature, "seed": seed, **found.to_dict()}
+    figures = evaluate(runner, Group(n=samples, sampling=sampling), policy, task, problems, seeds / "samples")
+    return {"source": found.path, "task": task.name, "temperature": temperature, "seed": seed, **figures.to_dict()}
 
 
 def examine() -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""Whatever can search can be trained through: every program of the catalogue takes a training step and resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pilothouse.programs.base import Program
+from pilothouse.reports.progress import Progress
+from pilothouse.training.run import resume, train
+
+PROGRAMS = sorted(Program.catalogue.classes())
+
+#: Narrow settings for programs whose defaults are wide.
+SMALL: dict[str, dict[str, Any]] = {}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_training_through_a_program_and_resuming_it(name: str, nano: Any, tmp_path: Path) -> None:
+    program = {"name": name, "sampling": {"max_tokens": 16}, **SMALL.get(name, {})}
+    settings = {"steps": 2, "prompts": 2}
+    config = nano("grpo", program=program, training=settings)
+    whole = train(config, tmp_path / "whole", Progress())
+    cost = whole.result["cost"]
+    assert cost["tokens_sampled"] > 0
+    rollouts = list(whole.store.rollouts())
+    assert {row["step"] for row in rollouts} == {1, 2}
+    first = nano("grpo", program=program, training={**settings, "steps": 1})
+    half = train(first, tmp_path / "half", Progress())
+    again = resume(half.store.path, 2, Progress())
+    weights = [load_file(run.store.path / "model" / "model.safetensors") for run in (whole, again)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
