@@ -151,8 +151,10 @@ def test_who_never_says_it_again_did_not_say_it_first(removed, kept, order):
 def test_the_median_threshold_calls_half_the_pairs_different():
     removed = [Branch.of(0, (said,), "yes") for said in ("P", "P", "P", "a", "b", "c")]
     exact = Likeness(embedder=Exact())
-    assert similarity_quantile([("P", removed)], exact) == 0.5
+    assert similarity_quantile([("P", removed)], exact) == pytest.approx(0.5)
     assert similarity_quantile([("P", removed)], exact, 0.75) == 1
+    rare = [Branch.of(0, (said,), "yes") for said in ("P", "a", "b", "c")]
+    assert 0 < similarity_quantile([("P", rare)], exact) < 1e-9  # what has nothing in common is not similar
     with pytest.raises(DataError, match="no replaced sentence to take a threshold from"):
         similarity_quantile([("P", [Branch(0)])], exact)
 

@@ -144,9 +144,10 @@ def _without(sentence: str, said: Sequence[Sequence[str]], likeness: Likeness) -
 def similarity_quantile(
     pairs: Sequence[tuple[str, Sequence[Branch]]], likeness: Likeness, quantile: float = 0.5
 ) -> float:
-    """Return a threshold: a quantile of the cosines over all (removed, replacement) pairs, the paper's median.
+    """Return a threshold just above a quantile of the cosines of all (removed, replacement) pairs: the paper's median.
 
-    A median calls half of all pairs different by construction; look at 0.25 and 0.75 too.
+    A median calls half of all pairs different by construction; look at 0.25 and 0.75 too. Ties at the quantile count as
+    different, as where most replacements have nothing in common with what they replace; equal texts stay similar.
 
     Args:
         pairs: each sentence S_i with its R_i.
@@ -162,7 +163,7 @@ def similarity_quantile(
     ]
     if not sum(map(len, cosines)):
         raise DataError("there is no replaced sentence to take a threshold from: resample first, or give a threshold")
-    return float(np.quantile(np.concatenate(cosines), quantile))
+    return min(1.0, float(np.nextafter(np.quantile(np.concatenate(cosines), quantile), 2)))
 
 
 def _outcomes(branches: Sequence[Branch]) -> list[str | None]:

@@ -42,7 +42,7 @@ class PlanChain(GeneratedTask):
     step_end: ClassVar[str] = ". "
     character_set: ClassVar[str] = "#0123456789: .=\nPabcdefghijnosy"
 
-    train_size: Annotated[int, Field(ge=1)] = 50_000
+    train_size: Annotated[int, Field(ge=1)] = 10_000
     length: Annotated[int, Field(ge=2)] = 8
     first: Annotated[float, Field(ge=0, le=1)] = 0.5
     restate: Annotated[float, Field(ge=0, le=1)] = 0.35
