@@ -96,6 +96,7 @@ ROWS: list[Row] = [
         "name": "lite-ppo",
         "differs": {"credit.name": "lite-ppo", "credit.std": "batch", "objective.aggregation": "token-mean"},
     },
+    {"name": "thought-branches", "differs": {"program.name": "resample", "program.n": 2}},
 ]
 NAMES = [row["name"] for row in ROWS]
 every_method = pytest.mark.parametrize("name", NAMES)
@@ -203,8 +204,11 @@ def test_micro_batches_change_nothing_but_rounding(name: str, settings: dict[str
         torch.testing.assert_close(split[key], whole[key], rtol=0, atol=1e-5)
 
 
+OWN = ("lite-ppo", "thought-branches")  #: have experiments of their own
+
+
 #: The others share grpo's experiment, which runs with the commands.
-@pytest.mark.parametrize("name", [n if n == "lite-ppo" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+@pytest.mark.parametrize("name", [n if n in OWN else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_reproduces_at_smoke_scale(name: str, tmp_path: Path) -> None:
     evidence = find_method(name).reproduce("smoke", tmp_path, Progress())
     assert evidence.verdict is Verdict.SMOKE

@@ -57,8 +57,8 @@ class Audited:
         row: dict[str, Any] = {"i": self.index, "sentence": self.sentence}
         for name, found in (("CI", self.counterfactual), ("CI++", self.strict)):
             change = " ".join(f"{outcome} {figure:+.2f}" for outcome, figure in found.change.items())
-            row |= {name: found.value, f"{name} low": found.low, f"{name} high": found.high, f"{name} n": found.n}
-            row[f"{name} change"] = change
+            row |= {name: found.value, f"{name} interval": f"{found.low:.2f} to {found.high:.2f}", f"{name} n": found.n}
+            row[f"{name} change"] = change or "no evidence"
         return row | {"different": self.counterfactual.different, "resampling": self.resampling.value}
 
 

@@ -32,8 +32,8 @@ METHOD = Method(
         "reconstructed; for training M = 2 at temperature 1 with GRPO, which the paper does not do",
         claim="self-preservation sentences have the least resilience and a CI++ near 0; off-policy edits move "
         "outcomes little, on-policy ones up to 100 %; hints nudge reasoning gently",
-        when="to audit why a policy decides as it does, with error bars; costs sentences x M continuations a chain, and "
-        "is no way to answer better",
+        when="to audit why a policy decides as it does, with error bars; costs sentences x M continuations a chain "
+        "and is no way to answer better",
     ),
     recipe=PolicyGradient(program=Resample(n=2), credit=GRPO(), objective=Clipped(aggregation="sequence-mean")),
     reproduce=reproduce,
