@@ -141,8 +141,8 @@ def audit(
         ConfigError: the prompt does not suit the policy.
     """
     engine = LocalEngine(policy) if isinstance(policy, CausalPolicy) else policy
-    renders = isinstance(policy, CausalPolicy) or not isinstance(prompt, str)
-    tokens = _rendered(policy, prompt) if renders else engine.codec.encode(prompt)
+    plain = isinstance(prompt, str) and not isinstance(policy, CausalPolicy)
+    tokens = engine.codec.encode(str(prompt)) if plain else _rendered(policy, prompt)
     seeds = SeedTree(seed) / "audit"
     text = prompt if isinstance(prompt, str) else engine.codec.decode(tokens)
     posed = Posed("audit", tokens, text, seeds.numpy(), engine.codec, answer_of=lambda said: outcome_fn(said) or "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,13 @@ from pilothouse.tasks.plan_chain import PLAN, PlanChain
 
 LIKENESS = Likeness(embedder=Exact(), threshold=1.0)
 POINT = 7  #: the sentence that interventions replace; before it the plan was not made
+
+#: Interventions, and how each finds what is said instead.
+ARMS: dict[str, Literal["best", "random", "written"]] = {
+    "on-policy": "best",
+    "off-policy": "written",
+    "random": "random",
+}
 
 
 def known_truth(size: Size, seed: int) -> dict[str, Any]:
@@ -69,8 +76,8 @@ def _importances(lab: Lab, chains: Sequence[tuple[str, str]], size: Size, seeds:
     figures = np.array([[plan, ci, pp] for plan, ci, pp in rows], dtype=float)
     plan = figures[:, 0] == 1
     return {
-        "rho_strict": spearman(strict[known], truth[known]),
-        "rho_plain": spearman(plain[known], truth[known]),
+        "rho_strict": spearman(strict[known].tolist(), truth[known].tolist()),
+        "rho_plain": spearman(plain[known].tolist(), truth[known].tolist()),
         "plan_plain": mean_known(figures[plan, 1]),
         "plan_strict": mean_known(figures[plan, 2]),
         "filler_plain": mean_known(figures[~plan, 1]),
@@ -82,8 +89,8 @@ def _importances(lab: Lab, chains: Sequence[tuple[str, str]], size: Size, seeds:
 
 def _interventions(lab: Lab, chains: Sequence[tuple[str, str]], size: Size, seeds: SeedTree) -> dict[str, Any]:
     strange = (seeds / "strange").numpy()
-    arms: dict[str, list[float]] = {"on-policy": [], "off-policy": [], "random": []}
-    for arm, pick in (("on-policy", "best"), ("off-policy", "written"), ("random", "random")):
+    arms: dict[str, list[float]] = {arm: [] for arm in ARMS}
+    for arm, pick in ARMS.items():
         programs = [
             (
                 ResampleUntil(
