@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 import torch
 
+from pilothouse.core.episodes import Episode, Segment
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.credit.base import Credit, Select
 
-CREDITS: list[Any] = [name for name in Credit.catalogue.classes() if name != "sum"]
+VERDICTS = ("budget-reward", "hierarchical")  # read rewards as right or wrong; those here are at most 0.3
+CREDITS: list[Any] = [name for name in Credit.catalogue.classes() if name not in ("sum", *VERDICTS)]
+CREDITS += [{"name": name, "correct_at": 0.15} for name in VERDICTS]
 CREDITS += [{"name": "normalized", "mean": m, "std": s} for m in ("batch", "none", "loo") for s in ("group", "none")]
 CREDITS += [{"name": "normalized", "mean": "running", "std": "running"}, {"name": "gae", "whiten": False, "gamma": 0.9}]
 CREDITS += [{"name": "reinforce-pp", "kl_coef": 0.1, "gamma": 0.95}, "0.5*grpo + 0.25*gae"]
+#: Its bundles pair responses of unlike prompts by their place in the batch.
+PAIRED = ("riskpo",)
 SELECTORS: list[Any] = [name for name in Select.catalogue.classes() if name != "chain"]
 SELECTORS += ["overlong + zero-variance", {"name": "overlong", "exclude_from_stats": True}]
 
@@ -37,10 +42,28 @@ def rollouts(make) -> Rollouts:
     made = make(rewards.tolist(), groups.tolist(), actions.long().tolist(), lengths=lengths)
     fields = {
         name: torch.where(actions, -torch.rand(count, width, generator=draw), torch.nan)
-        for name in ("old_logprobs", "ref_logprobs", "values")
+        for name in ("old_logprobs", "ref_logprobs", "values", "entropies")
     }
+    episodes, segments = tree_of(lengths.tolist(), groups.tolist(), width)
     silenced = made.train_mask & (torch.rand(count, width, generator=draw) < 0.9)
-    return made.replace(truncated=torch.rand(count, generator=draw) < 0.3, train_mask=silenced, **fields)
+    truncated = torch.rand(count, generator=draw) < 0.3
+    fields["prompt_logprobs"] = ((),) * count
+    return made.replace(truncated=truncated, train_mask=silenced, episodes=episodes, segments=segments, **fields)
+
+
+def tree_of(lengths: list[int], groups: list[int], width: int) -> tuple[tuple[Episode, ...], torch.Tensor]:
+    """Episodes whose segments of three tokens are labelled as nodes: three branches of the prompt, then one each."""
+    episodes: list[Episode] = []
+    for row, size in enumerate(lengths):
+        starts = range(0, size, 3)
+        ids = [str(row % 3), *(f"{row}" for _ in starts[1:])] if size > 3 else [f"alone-{row}"]
+        steps = tuple(Segment(start, min(start + 3, size), ".".join(ids[: at + 1])) for at, start in enumerate(starts))
+        blank = (0,) * size
+        episodes.append(
+            Episode((1,), blank, (True,) * size, (0.0,) * size, segments=steps, problem_id=str(groups[row]))
+        )
+    segments = torch.arange(width).div(3, rounding_mode="floor").expand(len(lengths), width)
+    return tuple(episodes), segments.where(torch.arange(width) < torch.tensor(lengths)[:, None], -1)
 
 
 @pytest.mark.parametrize("spec", CREDITS, ids=label)
@@ -59,7 +82,7 @@ def test_an_episode_whose_verifier_failed_has_no_weight(spec, rollouts):
     assert not weights[rollouts.rewards.isnan()].any()
 
 
-@pytest.mark.parametrize("spec", CREDITS, ids=label)
+@pytest.mark.parametrize("spec", [spec for spec in CREDITS if spec not in PAIRED], ids=label)
 def test_the_order_of_episodes_does_not_matter(spec, rollouts):
     order = torch.randperm(len(rollouts), generator=torch.Generator().manual_seed(1))
     width = int(rollouts.lengths.max())

@@ -343,10 +343,31 @@ def test_a_refused_request_disturbs_no_other(request_: Request, words: str) -> N
 
 
 def test_values_come_from_the_value_head() -> None:
-    policy = replace(POLICY, value_head=object())
-    replies, costs = answer(LocalEngine(policy), [Value((3, 4)), Sample((3, 4), max_tokens=2, seed=0), Value((5,))])
+    policy = replace(POLICY, value_head=object())  # of a policy whose body cannot be run on the cache
+    engine = LocalEngine(policy)
+    engine._decoder.shows_states = False
+    replies, costs = answer(engine, [Value((3, 4)), Sample((3, 4), max_tokens=2, seed=0), Value((5,))])
     assert (replies[0], replies[2]) == (Valued(7.0), Valued(5.0))
     assert [cost.tokens_computed for cost in costs[::2]] == [2, 1]
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_values_on_the_cache_are_those_of_a_whole_pass(kind: str) -> None:
+    policy = replace(tiny(kind, eos=False), value_head=lambda hidden: hidden[..., 0] + 2 * hidden[..., 5])
+    engine = LocalEngine(policy)
+    stem = tuple(range(3, 30))
+    sampled = Sample(stem, n=3, max_tokens=9, seed=0)
+    (reply, first), costs = answer(engine, [sampled, Value(stem)])
+    states = [(*stem, *c.tokens[:size]) for c in reply.continuations for size in (9, 4, 1)]
+    replies, costs = answer(engine, [Value(state) for state in states])
+    for state, found in zip([stem, *states], [first, *replies], strict=True):
+        with torch.no_grad():
+            hidden = policy.model.base_model(torch.tensor([state]), use_cache=False).last_hidden_state[0, -1]
+        assert found.value == pytest.approx(float(policy.value_head(hidden)), abs=1e-4)
+    assert [cost.tokens_computed for cost in costs] == [1] * len(states)  # what was sampled is not computed again
+    again, costs = answer(engine, [Sample(states[0], max_tokens=2, seed=0)])
+    assert costs[0].tokens_computed <= 3
+    same(again, alone(policy, [Sample(states[0], max_tokens=2, seed=0)]))
 
 
 def test_rows_without_finite_logits_lose_only_themselves() -> None:

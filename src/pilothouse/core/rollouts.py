@@ -39,7 +39,9 @@ class Rollouts:
         max_length: the sampler's response length limit, in tokens; T if nobody said.
         old_logprobs: [N, T] log-probabilities under the policy that starts the update, if computed.
         ref_logprobs: [N, T] log-probabilities under the reference policy, if computed.
+        entropies: [N, T] entropy in nats, at each action, of the policy that starts the update, if computed.
         values: [N, T] value estimates at each response token's state, if computed.
+        prompt_logprobs: N ragged rows, the log-probability of each prompt token but the first, if computed.
     """
 
     prompts: tuple[Tokens, ...]
@@ -59,7 +61,9 @@ class Rollouts:
     max_length: int = 0
     old_logprobs: Float[Tensor, "N T"] | None = None
     ref_logprobs: Float[Tensor, "N T"] | None = None
+    entropies: Float[Tensor, "N T"] | None = None
     values: Float[Tensor, "N T"] | None = None
+    prompt_logprobs: tuple[tuple[float, ...], ...] = ()
 
     def __len__(self) -> int:
         """Return N."""

@@ -70,6 +70,25 @@ def _mean(values: Float[Tensor, " N"], where: Bool[Tensor, " N"]) -> float:
     return float(values[where].mean())
 
 
+def logprob_covariance(rollouts: Rollouts, weights: Float[Tensor, "N T"]) -> float:
+    """Return the covariance over trained episodes of a response's log-probability and its mean credit.
+
+    One natural-gradient step changes the policy's entropy by about minus this, times the step (Cui et al. 2025, arXiv
+    2505.22617, theorem 1); nan with fewer than two episodes or a sampler that gives no log-probabilities.
+
+    Args:
+        rollouts: the batch.
+        weights: [N, T] credit of each token.
+    """
+    tokens = rollouts.train_mask & rollouts.sampler_logprobs.isfinite()
+    kept = tokens.any(dim=1)
+    if int(kept.sum()) < 2:
+        return float("nan")
+    logprob, credit = (torch.where(tokens, x, 0.0).sum(dim=1) for x in (rollouts.sampler_logprobs, weights))
+    pair = torch.stack([logprob, credit / tokens.sum(dim=1).clamp(min=1)])
+    return float(torch.cov(pair[:, kept].double())[0, 1])
+
+
 @dataclass(frozen=True)
 class Advice:
     """One switch to set.

@@ -40,6 +40,10 @@ class Modifier(Credit):
         """Return the inner credit's targets."""
         return self.of.returns(self.before(rollouts))
 
+    def teaches_values(self) -> str:
+        """Return what the inner credit's targets are for."""
+        return self.of.teaches_values()
+
     def requirements(self) -> frozenset[str]:
         """Return what the inner credit needs."""
         return self.of.requirements()
@@ -47,6 +51,22 @@ class Modifier(Credit):
     def compares_within_groups(self) -> bool:
         """Return whether the inner credit compares within groups."""
         return self.of.compares_within_groups()
+
+    def labels_read(self) -> frozenset[str]:
+        """Return what the inner credit reads."""
+        return self.reads_labels | self.of.labels_read()
+
+    def problems_needed(self) -> int:
+        """Return what the inner credit needs."""
+        return self.of.problems_needed()
+
+    def scale_matters(self) -> bool:
+        """Return whether the inner credit's scale matters."""
+        return self.of.scale_matters()
+
+    def figures(self) -> dict[str, float]:
+        """Return the inner credit's figures."""
+        return self.of.figures()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the inner credit's state."""

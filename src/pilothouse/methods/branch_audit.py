@@ -27,8 +27,8 @@ from pilothouse.engines.local import LocalEngine
 from pilothouse.engines.runner import Job, Runner
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.programs.base import Sampling
-from pilothouse.programs.branching import read_branches
 from pilothouse.programs.resample import Resample
+from pilothouse.programs.studies import read_branches
 
 HOW = Sampling(temperature=0.7, top_p=0.95)  #: as in the official code
 WHOLE = Sentences()  #: whole sentences of prose

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import model_validator
 from torch import Tensor
 
 from pilothouse.core.errors import ConfigError
@@ -21,22 +22,35 @@ class Totals:
         tokens: tokens with a loss.
         sequences: episodes with at least one such token.
         max_length: the length limit of a response, in tokens.
+        weighted: tokens with a loss whose weight is not 0.
+        targets: tokens with a loss and a target for a value head.
     """
 
     tokens: int
     sequences: int
     max_length: int
+    weighted: int = 0
+    targets: int = 0
 
     @staticmethod
-    def of(mask: Bool[Tensor, "N T"], max_length: int | None = None) -> Totals:
+    def of(
+        mask: Bool[Tensor, "N T"],
+        max_length: int | None = None,
+        weights: Float[Tensor, "N T"] | None = None,
+        returns: Float[Tensor, "N T"] | None = None,
+    ) -> Totals:
         """Return the denominators of a batch.
 
         Args:
             mask: [N, T] tokens with a loss.
             max_length: the response length limit; T if not given.
+            weights: [N, T] credit of each token.
+            returns: [N, T] targets for a value head; NaN where there is none.
         """
         limit = mask.shape[1] if max_length is None else max_length
-        return Totals(int(mask.sum()), int(mask.any(dim=1).sum()), limit)
+        weighted = 0 if weights is None else int((mask & (weights != 0)).sum())
+        targets = 0 if returns is None else int((mask & ~returns.isnan()).sum())
+        return Totals(int(mask.sum()), int(mask.any(dim=1).sum()), limit, weighted, targets)
 
 
 @dataclass(frozen=True)
@@ -52,9 +66,11 @@ class Batch:
         sampler_logprobs: the sampler's log-probabilities, NaN where unknown.
         ref_logprobs: log-probabilities under the reference policy, if an objective needs them.
         entropy: entropy of the policy at each token, if an objective needs it; carries the gradient.
-        values: value head's estimates; carries the gradient.
+        values: value head's estimates of the state each token was chosen in; carries the gradient.
+        values_after: its estimates of the state after each token; carries the gradient.
         old_values: the estimates that credit was computed from.
-        returns: the value head's targets.
+        returns: the value head's targets; NaN at a token that has none, if the objective allows that.
+        marks: tokens that the objective singled out of the whole optimiser step, see ``Objective.mark``.
     """
 
     logprobs: Float[Tensor, "B T"]
@@ -66,8 +82,10 @@ class Batch:
     ref_logprobs: Float[Tensor, "B T"] | None = None
     entropy: Float[Tensor, "B T"] | None = None
     values: Float[Tensor, "B T"] | None = None
+    values_after: Float[Tensor, "B T"] | None = None
     old_values: Float[Tensor, "B T"] | None = None
     returns: Float[Tensor, "B T"] | None = None
+    marks: Bool[Tensor, "B T"] | None = None
 
 
 class Objective(Part):
@@ -77,7 +95,8 @@ class Objective(Part):
     step, so that micro-batches simply add up.
 
     Class attributes:
-        needs: what the trainer must supply besides log-probabilities, of {"ref_logprobs", "entropy", "values"}.
+        needs: what the trainer must supply besides log-probabilities, of {"ref_logprobs", "entropy", "values",
+            "values_after", "marks"}.
         weights_only: True when an episode whose weights are all 0 adds exactly nothing to loss and gradient, so that
             its forward pass can be skipped.
     """
@@ -93,6 +112,18 @@ class Objective(Part):
     def requirements(self) -> frozenset[str]:
         """Return what this objective, with its settings, needs supplied."""
         return self.needs
+
+    def mark(
+        self, logprobs: Float[Tensor, "N T"], weights: Float[Tensor, "N T"], mask: Bool[Tensor, "N T"]
+    ) -> Bool[Tensor, "N T"] | None:
+        """Return tokens singled out by figures of the whole optimiser step, which no micro-batch can see.
+
+        Args:
+            logprobs: [N, T] under the policy as it is before this step; no gradient.
+            weights: [N, T] credit of each token.
+            mask: [N, T] tokens with a loss.
+        """
+        return None
 
     def supplied(self, tensor: Tensor | None, what: str) -> Tensor:
         """Return ``tensor``, one of the batch's optional fields.
@@ -138,6 +169,12 @@ class Sum(Objective):
     name: ClassVar[str] = "sum"
     terms: list[Term]
 
+    @model_validator(mode="after")
+    def _one_marks(self) -> Sum:
+        if sum("marks" in term.part.requirements() for term in self.terms) > 1:
+            raise ValueError("two terms single out tokens of a step and would overwrite each other: keep one of them")
+        return self
+
     def __call__(self, batch: Batch) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """Return the weighted sum of the terms' losses and all their metrics."""
         total, metrics = torch.zeros((), device=batch.logprobs.device), dict[str, float]()
@@ -150,6 +187,13 @@ class Sum(Objective):
     def requirements(self) -> frozenset[str]:
         """Return what any term needs."""
         return frozenset[str]().union(*(term.part.requirements() for term in self.terms))
+
+    def mark(
+        self, logprobs: Float[Tensor, "N T"], weights: Float[Tensor, "N T"], mask: Bool[Tensor, "N T"]
+    ) -> Bool[Tensor, "N T"] | None:
+        """Return the tokens that the one term that singles out any does."""
+        found = (term.part.mark(logprobs, weights, mask) for term in self.terms)
+        return next((marks for marks in found if marks is not None), None)
 
     def ignores_weightless(self) -> bool:
         """Return whether every term ignores episodes of zero weight."""

@@ -10,8 +10,8 @@ from pilothouse.core.errors import ConfigError
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Request
 from pilothouse.programs.base import Steps
-from pilothouse.programs.branching import Branching
 from pilothouse.programs.chains import Stem
+from pilothouse.programs.studies import Branching
 
 
 class ForcedAnswer(Branching):

@@ -9,7 +9,7 @@ from pydantic import Field
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Request
 from pilothouse.programs.base import Steps
-from pilothouse.programs.branching import Branching
+from pilothouse.programs.studies import Branching
 
 
 class Resample(Branching):

@@ -14,8 +14,8 @@ from pilothouse.core.errors import ConfigError
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Reply, Request, Sampled, StopReason
 from pilothouse.programs.base import Steps
-from pilothouse.programs.branching import Branching, Study
 from pilothouse.programs.chains import Stem
+from pilothouse.programs.studies import Branching, Study
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pilothouse.core.errors import DataError
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Continuation, Request, Sampled
 from pilothouse.programs.base import Steps
-from pilothouse.programs.branching import Branching, Study
 from pilothouse.programs.chains import Stem
+from pilothouse.programs.studies import Branching, Study
 
 
 @dataclass

@@ -11,8 +11,8 @@ from pilothouse.core.errors import ConfigError, DataError
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Continuation, Request, Sampled, Tokens
 from pilothouse.programs.base import Steps
-from pilothouse.programs.branching import Branching, Study
 from pilothouse.programs.chains import Chain, Stem
+from pilothouse.programs.studies import Branching, Study
 
 
 class Transplant(Branching):

@@ -254,6 +254,20 @@ def _mean_ranks(values: np.ndarray) -> np.ndarray:
     return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
+def auc(high: Sequence[float], low: Sequence[float]) -> float:
+    """Return the chance that one of ``high`` exceeds one of ``low``, ties counting half: the area under the ROC curve.
+
+    Args:
+        high: scores of what should score high; at least one.
+        low: scores of what should score low; at least one.
+
+    Source: Mann & Whitney 1947; Hanley & McNeil 1982.
+    """
+    above, below = np.sort(np.asarray(high, dtype=float)), np.sort(np.asarray(low, dtype=float))
+    wins = np.searchsorted(below, above, "left").sum() + np.searchsorted(below, above, "right").sum()
+    return float(wins / 2 / (len(above) * len(below)))
+
+
 def pass_at_k(n: int, correct: int, k: int) -> float:
     """Return the unbiased chance that one of ``k`` samples is right, from ``n`` drawn (Chen et al. 2021, equation 1).
 

@@ -115,16 +115,26 @@ def ablate(
     return Ablation(base.method, base.task.name, switch, seeds, settings.steps, settings.eval_samples, rows)
 
 
-def run_once(config: RunConfig, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Return the result of a run that is made, continued, or read back, whichever it needs.
+def run_folder(config: RunConfig, folder: Path) -> Path:
+    """Return the folder that ``run_once`` uses.
 
     Args:
         config: the whole configuration; a hash of it ends the folder's name, so that no other run is taken for it.
         folder: the run's folder, to which that hash is added.
-        progress: shows what happens.
     """
     table = dumps(config.model_dump(mode="json"))
-    folder = folder.with_name(f"{folder.name}-{hashlib.sha256(table.encode()).hexdigest()[:8]}")
+    return folder.with_name(f"{folder.name}-{hashlib.sha256(table.encode()).hexdigest()[:8]}")
+
+
+def run_once(config: RunConfig, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Return the result of a run that is made, continued, or read back, whichever it needs.
+
+    Args:
+        config: the whole configuration.
+        folder: the run's folder, to whose name ``run_folder`` adds.
+        progress: shows what happens.
+    """
+    folder = run_folder(config, folder)
     if (folder / "result.json").is_file():
         result = RunStore.open(folder).read_result()
         if result["finished"]:

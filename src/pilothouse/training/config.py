@@ -67,6 +67,14 @@ class RunConfig(PolicyGradient):
             raise ValueError(str(error)) from error
         return self
 
+    @model_validator(mode="after")
+    def _program_fits_task(self) -> Self:
+        try:
+            self.program.fitted(limit=self.task.limit, stop=self.task.stop, step_end=self.task.step_end)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
 
 def resolve(method: str, recipe: PolicyGradient, *layers: Mapping[str, Any]) -> RunConfig:
     """Return the configuration of a run: the method's own settings, then each layer over the one before.

@@ -48,6 +48,11 @@ class Evaluation:
     errors: dict[str, int]
     cost: Cost
 
+    @property
+    def solved(self) -> float:
+        """Share of problems that one attempt at least was right on: pass@k for k attempts each."""
+        return float((self.correct == 1).any(axis=1).mean())
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures for JSON, without the raw array."""
         return {
@@ -62,6 +67,7 @@ class Evaluation:
             "truncated": self.truncated,
             "entropy": self.entropy,
             "distinct": self.distinct,
+            "solved": self.solved,
             "errors": self.errors,
             "cost": self.cost.to_dict(),
         }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 
 from pilothouse.core.errors import DataError, PilothouseError
+from pilothouse.core.problems import Score
+from pilothouse.core.requests import Tokens
 from pilothouse.core.results import Cost
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.core.seeds import SeedTree
@@ -56,6 +58,9 @@ class Trainer:
         self.runner = scored_runner(self.engine, config.scorer, config.task)
         self.order = PromptOrder(self.task.problems("train"), self.seeds / "data")
         self.optimizer = Optimizer(policy.trainable_parameters(), config.training)
+        # A resumed run makes the same policy before it restores, so these are the weights the run began with.
+        start = policy.trainable_parameters() if config.training.restart else {}
+        self.start = {name: weight.detach().clone() for name, weight in start.items()}
         if config.training.gradient_checkpointing:
             policy.gradient_checkpointing()
         reference = policy.reference() if "ref_logprobs" in config.needs else None
@@ -108,6 +113,7 @@ class Trainer:
         with clock("credit"):
             rollouts = Rollouts.from_episodes(*flatten(attempts), self.length_limit)
             row = {"step": step + 1, **rollout_metrics(rollouts)}
+        rollouts = self._revised(rollouts, attempts)
         self._warn_of_truncation(row["truncated"], step)
         self._check_verdicts(rollouts, step)
         with clock("score tokens"):
@@ -115,7 +121,11 @@ class Trainer:
         with clock("credit"):
             rollouts = self.config.select(rollouts)
             weights = self.config.credit(rollouts)
+            rollouts = self.config.select.narrow(rollouts, weights, step / self.config.training.steps)
+            weights = weights * rollouts.train_mask
+            row |= self.config.select.figures() | self.config.credit.figures()
         with clock("update"):
+            self._restart()
             row |= self.updater.update(rollouts, weights, step, self.seeds / "shuffle" / step)
             self.engine.policy_changed()
         with clock("record"):
@@ -130,6 +140,19 @@ class Trainer:
             "seconds": sum(lap.values()),
         }
         return row | {f"seconds/{phase}": seconds for phase, seconds in lap.items()}
+
+    def _restart(self) -> None:
+        """Go back to the weights the run began with, if each step is a round of its own."""
+        if self.config.training.restart:
+            self._set_weights(self.start)
+            self.optimizer = self.updater.optimizer = Optimizer(
+                self.policy.trainable_parameters(), self.config.training
+            )
+
+    def _set_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, weight in self.policy.trainable_parameters().items():
+                weight.copy_(weights[name])
 
     @property
     def length_limit(self) -> int:
@@ -157,21 +180,32 @@ class Trainer:
         """Attempt this step's prompts; with refill, draw on until the batch is full of groups that teach something."""
         settings, node = self.config.training, self.seeds / "sampling" / step
         kept: list[Attempt] = []
-        drawn = 0
-        while len(kept) < settings.prompts and drawn < settings.prompts * settings.refill:
-            problems = self.order.draw(settings.prompts - len(kept))
+        drawn, wanted = 0, self.config.select.prompts(settings.prompts)
+        while len(kept) < wanted and drawn < wanted * settings.refill:
+            problems = self.order.draw(wanted - len(kept))
             fresh = attempt(
                 self.runner, self.config.program, self.policy, self.task, problems, node / drawn, self.clock
             )
             drawn += len(problems)
-            if settings.refill > 1 and drawn < settings.prompts * settings.refill:
-                selected = self.config.select(Rollouts.from_episodes(*flatten(fresh), self.length_limit))
+            if settings.refill > 1 and drawn < wanted * settings.refill:
+                rollouts = self._revised(Rollouts.from_episodes(*flatten(fresh), self.length_limit), fresh)
+                selected = self.config.select(rollouts)
                 alive = set(selected.groups[selected.train_mask.any(dim=1)].tolist())
                 fresh = [a for i, a in enumerate(fresh) if i in alive]
             kept += fresh
         if not any(a.result.episodes for a in kept):
             raise DataError("the program returned no episodes to learn from; choose a program that records them")
         return kept
+
+    def _revised(self, rollouts: Rollouts, attempts: Sequence[Attempt]) -> Rollouts:
+        """Let the selector cut responses short; what it cuts is judged by the task itself, not by a cached score."""
+        problems = [attempts[group].problem for group in rollouts.groups.tolist()]
+
+        def judge(responses: Sequence[tuple[int, Tokens]]) -> list[Score]:
+            return self.task.score_many([(problems[row], self.policy.codec.decode(t)) for row, t in responses])
+
+        with self.clock("verify"):
+            return self.config.select.revise(rollouts, judge)
 
     def _warn_of_truncation(self, share: float, step: int) -> None:
         if share > 0.5 and not self._warned:
@@ -218,9 +252,7 @@ class Trainer:
     def restore(self) -> None:
         """Continue from the newest whole checkpoint: rows recorded after it are dropped and made again."""
         saved = load_latest(self.store.path / "checkpoints", self.progress.warn)
-        with torch.no_grad():
-            for name, weight in self.policy.trainable_parameters().items():
-                weight.copy_(saved.weights[name])
+        self._set_weights(saved.weights)
         self.optimizer.load_state_dict(saved.state["optimizer"])
         self.order.cursor = saved.state["cursor"]
         torch.set_rng_state(saved.state["rng"])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.credit.diagnostics import reward_stats
+from pilothouse.credit.normalize import moments
 from pilothouse.policies.causal_lm import CausalPolicy
 
 
@@ -36,6 +37,7 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float]:
         "length_correct": stats.length_correct,
         "length_wrong": stats.length_wrong,
         "length_max": float(rollouts.lengths.max()),
+        "group_length_std": _spread(rollouts),
         "truncated": float(rollouts.truncated.float().mean()),
         "entropy": _mean(-rollouts.sampler_logprobs[known]),
         "group_std": stats.mean_group_std,
@@ -45,6 +47,12 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float]:
     for name, part in rollouts.reward_parts.items():
         row[f"reward/{name}"] = _mean(part[part.isfinite()])
     return row
+
+
+def _spread(rollouts: Rollouts) -> float:
+    """Mean over episodes of the sample std of the lengths in their group, in tokens."""
+    everyone = torch.ones(len(rollouts), dtype=torch.bool)
+    return float(moments(rollouts.lengths.double(), rollouts.groups, everyone).std.mean())
 
 
 def dead_share(rollouts: Rollouts) -> float:

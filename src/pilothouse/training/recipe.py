@@ -11,11 +11,13 @@ from pilothouse.credit.base import Credit, Everything, Select
 from pilothouse.credit.grpo import GRPO
 from pilothouse.objectives.base import Objective
 from pilothouse.objectives.clipped import Clipped
+from pilothouse.policies.heads import HeadSettings
 from pilothouse.programs.base import Program
 from pilothouse.programs.group import Group
 from pilothouse.tasks.scorer import ExactSteps, Scorer
 
 Positive = Annotated[int, Field(ge=1)]
+_VALUES = {"values", "values_after"}
 
 
 class TrainingSettings(Settings):
@@ -35,6 +37,8 @@ class TrainingSettings(Settings):
         micro_tokens: padded tokens in one forward pass; changes speed and memory, never the result.
         chunk_tokens: tokens whose logits are in memory at a time; 0 takes what fits 64 MiB.
         gradient_checkpointing: recompute the network's activations in the backward pass to save memory.
+        restart: begin every step's update at the weights the run began with and with a fresh optimiser, instead of
+            where the step before left them: self-training in rounds, of which only the rollouts know the one before.
         refill: when a selector silences groups, draw up to this many times more prompts to fill the batch (DAPO's
             dynamic sampling); 1 draws none.
         eval_every: steps between held-out evaluations; 0 evaluates before and after only.
@@ -58,6 +62,7 @@ class TrainingSettings(Settings):
     micro_tokens: Positive = 4096
     chunk_tokens: Annotated[int, Field(ge=0)] = 0
     gradient_checkpointing: bool = False
+    restart: bool = False
     refill: Positive = 1
     eval_every: Annotated[int, Field(ge=0)] = 0
     eval_problems: Positive = 256
@@ -76,6 +81,7 @@ class PolicyGradient(Settings):
         credit: what each token's weight is.
         objective: the loss.
         scorer: judges partial responses, for programs that search with a process reward.
+        value_head: what the policy's value head does besides its linear map, if the method has one.
         training: the optimiser's settings.
 
     Raises:
@@ -87,22 +93,25 @@ class PolicyGradient(Settings):
     credit: Annotated[Credit, SLOT] = GRPO()
     objective: Annotated[Objective, SLOT] = Clipped()
     scorer: Annotated[Scorer, SLOT] = ExactSteps()
+    value_head: HeadSettings = HeadSettings()
     training: TrainingSettings = TrainingSettings()
 
     @property
-    def value_head(self) -> bool:
-        """Whether the policy needs a value head."""
-        return "values" in self.needs or (self.program.needs_scorer() and self.scorer.of_policy)
+    def head(self) -> HeadSettings | None:
+        """The value head that the policy needs; ``None`` if it needs none."""
+        needed = self.needs & _VALUES or (self.program.needs_scorer() and self.scorer.of_policy)
+        return self.value_head if needed else None
 
     @property
     def needs(self) -> frozenset[str]:
         """What must be computed besides the policy's own log-probabilities."""
-        return self.credit.requirements() | self.objective.requirements()
+        return self.select.requirements() | self.credit.requirements() | self.objective.requirements()
 
     @property
     def single_update(self) -> bool:
         """Whether each batch of rollouts is used for exactly one optimiser step, so that the ratio is exactly 1."""
-        return self.training.epochs == 1 and self.training.minibatches == 1
+        once = self.training.epochs == 1 and self.training.minibatches == 1
+        return once and not self.training.restart
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -111,16 +120,27 @@ class PolicyGradient(Settings):
                 f"credit '{self.credit.name}' compares the episodes of a group, and a group size of 1 leaves nothing "
                 "to compare: use --group 2 or more, or --credit reinforce-pp"
             )
-        if "values" in self.objective.requirements() and "values" not in self.credit.requirements():
+        if self.training.prompts < self.credit.problems_needed():
+            raise ValueError(
+                f"credit '{self.credit.name}' needs {self.credit.problems_needed()} prompts a step and "
+                f"training.prompts is {self.training.prompts}: raise --prompts"
+            )
+        learnt, taught = self.objective.requirements() & _VALUES, self.credit.teaches_values()
+        if learnt and not taught:
             raise ValueError(
                 "the objective trains a value head but no credit uses one: use --credit gae, or drop the value loss"
+            )
+        if learnt and learnt != {taught}:
+            raise ValueError(
+                f"the objective and credit '{self.credit.name}' mean the values of different states: 'value' goes with "
+                "--credit gae (the state before each token), 'step-value' with --credit imitation (the state after it)"
             )
         if "values" in self.credit.requirements() and "values" not in self.objective.requirements():
             raise ValueError(
                 f"credit '{self.credit.name}' reads a value head that nothing trains: "
                 "use --objective 'clipped + 0.5*value'"
             )
-        if self.program.needs_scorer() and self.scorer.of_policy and "values" not in self.objective.requirements():
+        if self.program.needs_scorer() and self.scorer.of_policy and not learnt:
             raise ValueError(
                 f"program '{self.program.name}' asks the policy's value head, which nothing trains: "
                 "use --objective 'clipped + 0.5*value' with --credit gae, or another --scorer"
@@ -130,4 +150,37 @@ class PolicyGradient(Settings):
                 f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
                 f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
             )
+        self._selection_fits()
         return self
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Self:
+        unlabelled = self.credit.labels_read() - self.program.labels
+        if unlabelled:
+            programs = Program.catalogue.classes().items()
+            makers = [name for name, kind in programs if unlabelled <= getattr(kind, "labels", frozenset[str]())]
+            raise ValueError(
+                f"credit '{self.credit.name}' reads the {' and the '.join(sorted(unlabelled))} of responses from the "
+                f"labels of their segments, which program '{self.program.name}' does not make: use --program "
+                f"{' or '.join(makers)}, or a credit that does without, such as --credit dr-grpo"
+            )
+        return self
+
+    def _selection_fits(self) -> None:
+        if reason := self.select.refuses(self.program.group_size):
+            raise ValueError(reason)
+        if self.select.may_draw_ahead() and not self.select.may_drop_groups():
+            raise ValueError(
+                f"selector '{self.select.name}' draws prompts ahead to make up for silenced groups, but nothing "
+                "silences any: use --select 'zero-variance + predictive-sampling'"
+            )
+        if self.select.may_draw_ahead() and self.training.refill > 1:
+            raise ValueError(
+                f"selector '{self.select.name}' draws enough prompts at once and training.refill = "
+                f"{self.training.refill} would draw again: keep --training.refill 1, or drop predictive-sampling"
+            )
+        if "budgets" in self.credit.requirements() and not self.program.announces_budgets:
+            raise ValueError(
+                f"credit '{self.credit.name}' compares subgroups with different announced budgets, and program "
+                f"'{self.program.name}' announces none: use --program budgeted-group, or --credit budget-reward"
+            )

@@ -7,9 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from pilothouse.core.counter import row_key
 from pilothouse.core.errors import DivergedError
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.core.seeds import SeedTree
@@ -17,6 +18,7 @@ from pilothouse.objectives.base import Batch, Totals
 from pilothouse.objectives.gap import sampler_gap
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.policies.packing import SPARE_TOKENS, length_buckets
+from pilothouse.policies.prompts import prompt_logprobs
 from pilothouse.training.optimizer import Optimizer
 from pilothouse.training.recipe import PolicyGradient
 
@@ -39,15 +41,16 @@ class Updater:
 
     def prepare(self, rollouts: Rollouts) -> Rollouts:
         """Return the rollouts with the log-probabilities and values that credit or the ratio need."""
-        needs, fresh = self.recipe.needs, {}
-        if not self.recipe.single_update or needs & {"old_logprobs", "values"}:
-            fresh["old_logprobs"], values = self._score(self.policy, rollouts, values="values" in needs)
-            if values is not None:
-                fresh["values"] = values
+        needs, fresh = self.recipe.needs, dict[str, Tensor]()
+        if not self.recipe.single_update or needs & {"old_logprobs", "values", "entropies"}:
+            wanted = needs & {"values", "entropies"}
+            fresh |= self._score(self.policy, rollouts, rollouts.action_mask, wanted)
+            fresh["old_logprobs"] = fresh.pop("logprobs")
         if "ref_logprobs" in needs:
             assert self.reference is not None
-            fresh["ref_logprobs"], _ = self._score(self.reference, rollouts, values=False)
-        return rollouts.replace(**fresh)
+            fresh["ref_logprobs"] = self._score(self.reference, rollouts, rollouts.action_mask)["logprobs"]
+        prompts = {"prompt_logprobs": self._score_prompts(rollouts)} if "prompt_logprobs" in needs else {}
+        return rollouts.replace(**fresh, **prompts)
 
     def update(self, rollouts: Rollouts, weights: Float[Tensor, "N T"], step: int, seeds: SeedTree) -> dict[str, float]:
         """Take the optimiser steps of one batch and return their mean metrics.
@@ -66,22 +69,25 @@ class Updater:
         figures: dict[str, list[float]] = defaultdict(list)
         for epoch in range(self.recipe.training.epochs):
             order = rows
+            dropout = (seeds / "dropout" / epoch).integer()
             if self.recipe.training.minibatches > 1:
                 order = rows[torch.randperm(len(rows), generator=(seeds / epoch).torch())]
             for part in order.chunk(self.recipe.training.minibatches):
-                for name, figure in self._step(rollouts, weights, returns, part, step).items():
+                for name, figure in self._step(rollouts, weights, returns, part, step, dropout).items():
                     figures[name].append(figure)
         return {name: math.fsum(values) / len(values) for name, values in figures.items()}
 
     def _step(
-        self, rollouts: Rollouts, weights: Tensor, returns: Tensor | None, rows: Tensor, step: int
+        self, rollouts: Rollouts, weights: Tensor, returns: Tensor | None, rows: Tensor, step: int, dropout: int
     ) -> dict[str, float]:
         """One optimiser step over ``rows``, in micro-batches that add up to the same gradient however they are cut."""
-        totals = Totals.of(rollouts.train_mask[rows], rollouts.max_length)
+        targets = None if returns is None else returns[rows]
+        totals = Totals.of(rollouts.train_mask[rows], rollouts.max_length, weights[rows], targets)
         if self.recipe.objective.ignores_weightless():
             rows = rows[(weights[rows] != 0).any(dim=1)]  # an episode of zero weight has exactly zero gradient
         if not len(rows):
             return {"updated": 0.0}
+        marks = self._marks(rollouts, weights, rows)
         share = totals.tokens / int(rollouts.train_mask[rows].sum())  # metrics are means over the tokens computed
         metrics: dict[str, float] = defaultdict(float)
         taken, sampled = [], []
@@ -91,9 +97,10 @@ class Updater:
             chosen = rows[bucket]
             part = rollouts.take(chosen)
             width = part.tokens.shape[1]
-            batch = self._batch(
-                part, weights[chosen][:, :width], None if returns is None else returns[chosen][:, :width], totals
-            )
+            targets = None if returns is None else returns[chosen][:, :width]
+            marked = None if marks is None else marks[chosen][:, :width]
+            keys = dropout_keys(dropout, chosen, width) if self.recipe.value_head.dropout else None
+            batch = self._batch(part, weights[chosen][:, :width], targets, marked, totals, keys)
             loss, figures = self.recipe.objective(batch)
             loss.backward()
             metrics["loss"] += float(loss.detach())
@@ -112,7 +119,28 @@ class Updater:
         gap = sampler_gap(before, acted)
         return {**metrics, **gap, "grad_norm": norm, "updated": 1.0, "rows_computed": float(len(rows))}
 
-    def _batch(self, part: Rollouts, weights: Tensor, returns: Tensor | None, totals: Totals) -> Batch:
+    def _marks(self, rollouts: Rollouts, weights: Tensor, rows: Tensor) -> Tensor | None:
+        """What the objective singles out of this step, from a forward pass over all of it; [N, T] like the weights."""
+        if "marks" not in self.recipe.needs:
+            return None
+        part = rollouts.take(rows)
+        width = part.tokens.shape[1]
+        now = self._score(self.policy, part, part.train_mask)["logprobs"]
+        found = self.recipe.objective.mark(now, weights[rows][:, :width], part.train_mask)
+        assert found is not None
+        marks = torch.zeros(rollouts.tokens.shape, dtype=torch.bool)
+        marks[rows, :width] = found
+        return marks
+
+    def _batch(
+        self,
+        part: Rollouts,
+        weights: Tensor,
+        returns: Tensor | None,
+        marks: Tensor | None,
+        totals: Totals,
+        dropout: Tensor | None,
+    ) -> Batch:
         needs, device = self.recipe.needs, self.policy.device
         scores = self.policy.token_scores(
             part.prompts,
@@ -121,6 +149,8 @@ class Updater:
             temperature=temperatures(part),
             entropy="entropy" in needs,
             values="values" in needs,
+            values_after="values_after" in needs,
+            dropout=dropout,
             chunk_tokens=self.recipe.training.chunk_tokens or None,
         )
 
@@ -138,14 +168,18 @@ class Updater:
             ref_logprobs=there(part.ref_logprobs),
             entropy=scores.entropy,
             values=scores.values,
+            values_after=scores.values_after,
             old_values=there(part.values),
             returns=there(returns),
+            marks=there(marks),
         )
 
     @torch.no_grad()
-    def _score(self, policy: CausalPolicy, rollouts: Rollouts, *, values: bool) -> tuple[Tensor, Tensor | None]:
-        logprobs = torch.zeros(rollouts.tokens.shape)
-        estimates = torch.zeros(rollouts.tokens.shape) if values else None
+    def _score(
+        self, policy: CausalPolicy, rollouts: Rollouts, mask: Tensor, wanted: frozenset[str] = frozenset()
+    ) -> dict[str, Tensor]:
+        """Score the masked tokens: "logprobs", and of {"values", "entropies"} what is wanted; all [N, T]."""
+        found = {name: torch.zeros(rollouts.tokens.shape) for name in ("logprobs", *sorted(wanted))}
         lengths = torch.tensor([len(p) for p in rollouts.prompts]) + rollouts.lengths
         for bucket in length_buckets(lengths, self.recipe.training.micro_tokens, SPARE_TOKENS):
             part = rollouts.take(bucket)
@@ -153,17 +187,51 @@ class Updater:
             scores = policy.token_scores(
                 part.prompts,
                 part.tokens,
-                part.action_mask,
+                mask[bucket][:, :width],
                 temperature=temperatures(part),
-                values=values,
+                entropy="entropies" in wanted,
+                values="values" in wanted,
                 chunk_tokens=self.recipe.training.chunk_tokens or None,
             )
-            logprobs[bucket, :width] = scores.logprobs.cpu()
-            if estimates is not None and scores.values is not None:
-                estimates[bucket, :width] = scores.values.cpu()
-        return logprobs, estimates
+            scored = {"logprobs": scores.logprobs, "values": scores.values, "entropies": scores.entropy}
+            for name, table in found.items():
+                figures = scored[name]
+                assert figures is not None
+                table[bucket, :width] = figures.cpu()
+        return found
+
+    def _score_prompts(self, rollouts: Rollouts) -> tuple[tuple[float, ...], ...]:
+        """Score each distinct prompt once, at the temperature its responses were sampled at."""
+        asked = list(zip(rollouts.prompts, temperatures(rollouts).tolist(), strict=True))
+        distinct = list(dict.fromkeys(asked))
+        rows: list[tuple[float, ...]] = [()] * len(distinct)
+        lengths = torch.tensor([len(prompt) for prompt, _ in distinct])
+        for bucket in length_buckets(lengths, self.recipe.training.micro_tokens, SPARE_TOKENS):
+            chosen = bucket.tolist()
+            scored = prompt_logprobs(
+                self.policy,
+                [distinct[i][0] for i in chosen],
+                temperature=torch.tensor([distinct[i][1] for i in chosen]),
+                chunk_tokens=self.recipe.training.chunk_tokens or None,
+            )
+            for i, row in zip(chosen, scored, strict=True):
+                rows[i] = row
+        found = dict(zip(distinct, rows, strict=True))
+        return tuple(found[key] for key in asked)
 
 
 def temperatures(rollouts: Rollouts) -> Float[Tensor, " N"]:
     """Return the temperature each episode was sampled at: the policy that acted is the policy that learns."""
     return torch.tensor([e.temperature for e in rollouts.episodes])
+
+
+def dropout_keys(seed: int, rows: Int[Tensor, " B"], width: int) -> Int[Tensor, "B T+1"]:
+    """Return a number for each state of each episode: the same ones however episodes are put into micro-batches.
+
+    Args:
+        seed: of this pass over the rollouts.
+        rows: indices of the episodes among all.
+        width: response tokens T; there is one state more.
+    """
+    mine = torch.tensor([row_key(seed, row) for row in rows.tolist()], dtype=torch.long)
+    return mine[:, None] ^ (torch.arange(width + 1) << 32)

@@ -51,7 +51,8 @@ class Design:
         seeds: independent runs an arm.
         samples: attempts at each problem when measuring.
         noise: standard deviation of the noise on each reward that credit sees.
-        prompts: problems a step; eight attempts at each.
+        prompts: problems a step.
+        group: attempts at each.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Design:
     samples: int
     noise: float = 0.0
     prompts: int = 16
+    group: int = 8
 
     def config(self, arm: str, seed: int) -> RunConfig:
         """Return the whole configuration of one run."""
@@ -78,7 +80,7 @@ class Design:
         if self.noise:
             noisy = {"name": "reward-noise", "std": self.noise, "seed": seed, "of": table["credit"]}
             table = {**table, "credit": noisy}
-        fixed = {"program": {"name": "group", "n": 8}, "training": training, "task": self.task, "seed": seed}
+        fixed = {"program": {"name": "group", "n": self.group}, "training": training, "task": self.task, "seed": seed}
         return resolve(self.arms[arm].method, recipe, {**table, "credit": table["credit"]}, fixed)
 
 
@@ -130,4 +132,6 @@ def _measure(design: Design, trainer: Trainer) -> dict[str, float]:
         "length": found.length,
         "entropy": found.entropy,
         "distinct": found.distinct,
+        "solved": found.solved,
+        "tokens_computed": float(trainer.cost.tokens_computed),
     }

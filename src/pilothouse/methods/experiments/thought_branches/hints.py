@@ -18,7 +18,7 @@ from pilothouse.methods.experiments.thought_branches.policies import (
     imitator,
     mean_known,
 )
-from pilothouse.programs.branching import read_branches
+from pilothouse.programs.studies import read_branches
 from pilothouse.programs.transplant import Transplant
 
 

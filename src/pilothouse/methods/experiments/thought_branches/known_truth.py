@@ -20,9 +20,9 @@ from pilothouse.methods.experiments.thought_branches.policies import (
     imitator,
     mean_known,
 )
-from pilothouse.programs.branching import read_branches
 from pilothouse.programs.resample import Resample
 from pilothouse.programs.resample_until import ResampleUntil
+from pilothouse.programs.studies import read_branches
 from pilothouse.reports.statistics import spearman
 from pilothouse.tasks.plan_chain import PLAN, PlanChain
 

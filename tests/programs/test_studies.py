@@ -21,12 +21,12 @@ from pilothouse.engines.codecs import ByteCodec
 from pilothouse.engines.runner import Job, Runner
 from pilothouse.engines.scripted import ScriptedEngine
 from pilothouse.programs.base import Sampling
-from pilothouse.programs.branching import read_branches
 from pilothouse.programs.chains import Chain, Stem
 from pilothouse.programs.forced_answer import ForcedAnswer
 from pilothouse.programs.resample import Resample
 from pilothouse.programs.resample_until import ResampleUntil
 from pilothouse.programs.resilience import Resilience
+from pilothouse.programs.studies import read_branches
 from pilothouse.programs.transplant import Transplant
 
 CODEC = ByteCodec()

@@ -1,0 +1,61 @@
+"""The claim at full size: Qwen2.5-0.5B on GSM8K, D3S beside the same recipe on whole batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pilothouse.core.cards import Claim
+from pilothouse.methods.base import find_method
+from pilothouse.methods.experiments.arms import claim, over
+from pilothouse.reports.figures import Panel
+from pilothouse.reports.progress import Progress
+from pilothouse.reports.statistics import paired_difference
+from pilothouse.training.ablate import run_once
+from pilothouse.training.config import overlay, resolve
+
+SEEDS = 3
+ARMS: dict[str, dict[str, Any]] = {"full batch": {"select": "everything"}, "D3S": {}}
+
+
+def full_size(folder: Path, progress: Progress) -> tuple[tuple[Claim, ...], dict[str, Any], Sequence[Panel]]:
+    """Return claims, tables and panels of 64 x 16 episodes over 200 steps; runs that were cut off are continued.
+
+    GSM8K is read from ``PILOTHOUSE_DATA`` if that is set.
+
+    Args:
+        folder: keeps the runs.
+        progress: shows what happens.
+    """
+    recipe = find_method("d3s").recipe
+    table: dict[str, Any] = {
+        "task": {"name": "gsm8k", "data": os.environ.get("PILOTHOUSE_DATA", "")},
+        "policy": {"model": "Qwen/Qwen2.5-0.5B-Instruct", "rows": 512},
+        "program": {"n": 16},
+        "training": {"steps": 200, "prompts": 64, "minibatches": 4, "eval_problems": 1319},
+    }
+    accuracy: dict[str, list[float]] = {arm: [] for arm in ARMS}
+    seconds: dict[str, list[float]] = {arm: [] for arm in ARMS}
+    for seed in range(SEEDS):
+        for arm, changes in ARMS.items():
+            laid = overlay(overlay(recipe.model_dump(mode="json"), table), changes)
+            config = resolve("d3s", recipe, laid, {"seed": seed})
+            result = run_once(config, folder / f"{arm.replace(' ', '-')}-seed-{seed}", progress)
+            accuracy[arm].append(100 * result["after"]["greedy"]["accuracy"])
+            seconds[arm].append(result["seconds"]["update"] + result["seconds"]["score tokens"])
+    gap = paired_difference(accuracy["D3S"], accuracy["full batch"])
+    ratio = over([a / b for a, b in zip(seconds["D3S"], seconds["full batch"], strict=True)])
+    claims = (
+        claim("D3S against whole batches on GSM8K", "at least -1 point", gap, gap.estimate >= -1, "points of accuracy"),
+        claim(
+            "seconds of scoring and update, D3S over whole batches",
+            "at most 0.5",
+            ratio,
+            ratio.estimate <= 0.5,
+            "times",
+        ),
+    )
+    panels = [Panel("GSM8K, Qwen2.5-0.5B", "held-out accuracy (%)", {arm: over(x) for arm, x in accuracy.items()})]
+    return claims, {"accuracy": accuracy, "update_seconds": seconds}, panels
