@@ -116,6 +116,7 @@ ROWS: list[Row] = [
         "name": "lite-ppo",
         "differs": {"credit.name": "lite-ppo", "credit.std": "batch", "objective.aggregation": "token-mean"},
     },
+    {"name": "thought-branches", "differs": {"program.name": "resample", "program.n": 2}},
     {
         "name": "treepo",
         "differs": {
@@ -335,7 +336,7 @@ def test_micro_batches_change_nothing_but_rounding(name: str, settings: dict[str
 
 
 #: The others share grpo's experiment, which runs with the commands.
-OWN = ("lite-ppo", "riskpo", "adora", "progrpo", "particle-scaling")
+OWN = ("lite-ppo", "riskpo", "adora", "progrpo", "particle-scaling", "thought-branches")
 
 
 @pytest.mark.parametrize("name", [n if n in OWN else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
