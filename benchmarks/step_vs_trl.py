@@ -7,10 +7,12 @@ far less than the wall clock.
 
 Both sides do one GRPO step a batch (group-standardised rewards, sequence-mean loss, no KL, AdamW) in float32 on the
 same weights. The reward is a hash of the response, so that no group's rewards are equal and no episode can be skipped.
-In the mode "full" no token ends a response, so that every one has exactly ``--tokens`` tokens; in "ragged" a line
-break ends it; lengths then differ a little between the sides, so compare tokens/s too. TRL runs in one batch
-(``--trl-rows`` cuts it) with neither logging nor checkpoints. This library records every episode and its
-log-probabilities as it always does.
+In the mode "full" no token ends a response, so that every one has exactly ``--tokens`` tokens. In "prescribed" every
+response has a length of its own, uniform from ``--shortest`` to ``--longest`` and the same on both sides for the same
+sample of the same prompt: this library asks for that many tokens, TRL's sampler is given the end token there by a
+vectorised logits processor, whose own time is listed as "forcing". In "ragged" a line break ends a response; lengths
+then differ a little between the sides, so compare tokens/s too. TRL runs in one batch (``--trl-rows`` cuts it) with
+neither logging nor checkpoints. This library records every episode and its log-probabilities as it always does.
 """
 
 from __future__ import annotations
@@ -22,54 +24,24 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
-import zlib
 from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 from pilothouse import __version__
-from pilothouse.core.problems import Problem, Score
-from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.base import find_method
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.policies.warm_start import WarmStart
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
-from pilothouse.tasks.gsm8k_calc import Gsm8kCalc
 from pilothouse.training.config import PolicySettings, resolve
-from pilothouse.training.data import PromptOrder
 from pilothouse.training.loop import Trainer
 from pilothouse.training.run import prepare_policy
-
-GROUP, RATE, BETAS, SEED = 8, 1e-4, (0.9, 0.95), 0
-
-
-def reward(text: str) -> float:
-    return zlib.crc32(text.encode()) / 2**32
-
-
-class HashReward(Gsm8kCalc):
-    """GSM8K's calculations with a reward that no response shares with another; no string ends a response."""
-
-    stop: ClassVar[tuple[str, ...]] = ()
-
-    def score(self, problem: Problem, response: str) -> Score:
-        """Return the hash as the reward."""
-        return Score(reward(response))
-
-
-def prompts(task: Gsm8kCalc, count: int) -> list[str]:
-    """Return the prompts of the first steps, in the order in which this library draws them."""
-    return [str(p.prompt) for p in PromptOrder(task.problems("train"), SeedTree(SEED) / "data").draw(count)]
-
-
-def now() -> tuple[float, float]:
-    """Return the wall clock and this process's processor time, in seconds."""
-    return time.perf_counter(), time.process_time()
+from step_trl import theirs
+from step_work import BETAS, GROUP, MODES, RATE, SEED, HashReward, Prescribed, now
 
 
 class Times(Progress):
@@ -102,6 +74,9 @@ def ours(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
         },
     }
     config = resolve("grpo", find_method("grpo").recipe, layer).model_copy(update={"task": task})
+    if job["mode"] == "prescribed":
+        program = Prescribed(n=GROUP, shortest=job["shortest"], longest=job["longest"])
+        config = config.model_copy(update={"program": program})
     policy = CausalPolicy.load(job["model"], device="cpu", dtype="float32")
     policy.eos_ids = frozenset(policy.codec.encode("\n") if job["mode"] == "ragged" else ())
     times = Times()
@@ -113,117 +88,8 @@ def ours(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
         tokens = round(row["length"] * row["episodes"])
         steps.append(
             {"seconds": whole, "generate": sample, "train": train, "other": whole - sample - train}
-            | {"processor": stop[1] - start[1], "responses": row["episodes"], "tokens": tokens}
+            | {"processor": stop[1] - start[1], "responses": row["episodes"], "tokens": tokens, "forcing": 0.0}
         )
-    return steps
-
-
-def theirs(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
-    """Return seconds by phase, responses and tokens of every step of TRL's GRPOTrainer."""
-    from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer
-
-    tokenizer = AutoTokenizer.from_pretrained(job["model"])
-    if job["mode"] == "ragged":
-        tokenizer.eos_token = "\n"
-    model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.float32)
-    model.generation_config.eos_token_id = None
-    batch = job["prompts"] * GROUP
-    rows = job["trl_rows"] or batch
-    settings = GRPOConfig(
-        output_dir=str(out),
-        max_steps=job["steps"],
-        per_device_train_batch_size=rows,
-        gradient_accumulation_steps=batch // rows,
-        num_generations=GROUP,
-        max_completion_length=job["tokens"],
-        learning_rate=RATE,
-        lr_scheduler_type="constant",
-        optim="adamw_torch_fused",
-        adam_beta1=BETAS[0],
-        adam_beta2=BETAS[1],
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        temperature=1.0,
-        beta=0.0,
-        num_iterations=1,
-        loss_type="grpo",
-        scale_rewards="group",
-        shuffle_dataset=False,
-        seed=SEED,
-        use_cpu=True,
-        bf16=False,
-        fp16=False,
-        gradient_checkpointing=False,
-        logging_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-    )
-    spent: dict[str, float] = dict.fromkeys(("generate", "prepare", "train"), 0.0)
-    steps = list[dict[str, float]]()
-
-    def timed(name: str, work: Any) -> Any:
-        def run(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            result = work(*args, **kwargs)
-            spent[name] += time.perf_counter() - start
-            return result
-
-        return run
-
-    class Steps(TrainerCallback):
-        """Cuts the time into steps."""
-
-        counts = start = (0.0, 0.0)
-        optimizer = 0.0
-
-        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-            if job["mode"] == "full":  # TRL has set it from the tokenizer by now
-                model.generation_config.eos_token_id = None
-            self.start = now()
-
-        def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-            self.optimizer = time.perf_counter()
-
-        def on_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-            spent["train"] += time.perf_counter() - self.optimizer
-
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            stop = now()
-            whole, generate = stop[0] - self.start[0], spent["generate"]
-            train = spent["train"] - spent["prepare"]  # preparing the batch is part of TRL's training_step
-            steps.append(
-                {"seconds": whole, "generate": generate, "train": train, "other": whole - generate - train}
-                | {"processor": stop[1] - self.start[1], "responses": self.counts[0], "tokens": self.counts[1]}
-            )
-            self.start = stop
-            spent.update(dict.fromkeys(spent, 0.0))
-
-    cut = Steps()
-
-    def rewards(completions: list[str], completion_ids: list[list[int]], **_: Any) -> list[float]:
-        cut.counts = (len(completions), sum(map(len, completion_ids)))
-        return [reward(text) for text in completions]
-
-    trainer = GRPOTrainer(
-        model=model,
-        reward_funcs=rewards,
-        args=settings,
-        train_dataset=Dataset.from_dict(
-            {"prompt": prompts(HashReward(data=job["data"]), job["prompts"] * job["steps"])}
-        ),
-        processing_class=tokenizer,
-        callbacks=[cut],
-    )
-    if job["mode"] == "full":
-        trainer.eos_token_ids, trainer.generation_config.eos_token_id = [-1], None
-    trainer._generate = timed("generate", trainer._generate)
-    trainer._prepare_inputs = timed("prepare", trainer._prepare_inputs)
-    trainer.training_step = timed("train", trainer.training_step)
-    trainer.train()
     return steps
 
 
@@ -275,7 +141,7 @@ def compare(job: dict[str, Any], rounds: int) -> dict[str, Any]:
     pairs = list(zip(runs["pilothouse"], runs["trl"], strict=True))
     middle = {side: {k: statistics.median(r[k] for r in found) for k in found[0]} for side, found in runs.items()}
     return {
-        **{name: job[name] for name in ("mode", "prompts", "tokens", "threads")},
+        **{name: job[name] for name in ("mode", "prompts", "tokens", "shortest", "longest", "threads")},
         "runs": runs,
         "median": middle,
         "seconds ratios": [b["seconds"] / a["seconds"] for a, b in pairs],
@@ -286,12 +152,13 @@ def compare(job: dict[str, Any], rounds: int) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Return a comparison as text, milliseconds a step."""
-    head = f"{found['mode']}: {found['prompts']} prompts x {GROUP}, up to {found['tokens']} tokens"
+    lengths = f"{found['shortest']}-{found['longest']}" if found["mode"] == "prescribed" else f"up to {found['tokens']}"
+    head = f"{found['mode']}: {found['prompts']} prompts x {GROUP}, {lengths} tokens"
     lines = [
-        f"{head:<44}{'step':>8}{'generate':>10}{'train':>8}{'other':>8}{'processor':>11}{'tokens':>9}{'tokens/s':>10}"
+        f"{head:<44}{'step':>8}{'generate':>10}{'train':>8}{'other':>8}{'forcing':>9}{'processor':>11}{'tokens':>9}{'tokens/s':>10}"
     ]
     for side, row in found["median"].items():
-        columns = {"seconds": 8, "generate": 10, "train": 8, "other": 8, "processor": 11}
+        columns = {"seconds": 8, "generate": 10, "train": 8, "other": 8, "forcing": 9, "processor": 11}
         ms = "".join(f"{1000 * row[name]:>{width}.0f}" for name, width in columns.items())
         lines.append(f"  {side:<42}{ms}{row['tokens']:>9.0f}{row['tokens/s']:>10.0f}")
     for name in ("seconds", "processor", "tokens/s"):
@@ -306,8 +173,10 @@ def table(found: dict[str, Any]) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, nargs="+", default=[16, 32], help="prompts a step, one setting each")
-    parser.add_argument("--modes", nargs="+", default=["full", "ragged"], choices=["full", "ragged"])
+    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
     parser.add_argument("--tokens", type=int, default=32, help="length limit of a response")
+    parser.add_argument("--shortest", type=int, default=8, help="shortest response of the mode 'prescribed'")
+    parser.add_argument("--longest", type=int, default=64, help="its longest response")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=6, help="counted steps of a run")
     parser.add_argument("--warm-up", type=int, default=3, help="steps of a run before those")
@@ -343,6 +212,7 @@ def main() -> None:
             for count in given.prompts:
                 job = {"mode": mode, "prompts": count, "model": folder, "data": data, "tokens": given.tokens}
                 job |= {"steps": given.warm_up + given.steps, "warm_up": given.warm_up, "threads": given.threads}
+                job |= {"shortest": given.shortest, "longest": given.longest}
                 results.append(compare(job | {"micro": given.micro, "trl_rows": given.trl_rows}, given.rounds))
                 print("\n" + table(results[-1]), flush=True)
     if given.json:

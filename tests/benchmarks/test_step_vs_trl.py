@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +16,27 @@ SOURCE = Path(__file__).parents[2] / "benchmarks" / "step_vs_trl.py"
 
 
 @pytest.fixture(scope="module")
-def benchmark() -> Any:
+def benchmark() -> Iterator[Any]:
+    sys.path.insert(0, str(SOURCE.parent))
     spec = importlib.util.spec_from_file_location("step_vs_trl", SOURCE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(SOURCE.parent))
 
 
 @pytest.fixture
 def job(benchmark: Any, tmp_path: Path) -> dict[str, Any]:
     tiny_policy(benchmark.HashReward.character_set, 0, "nano").save(tmp_path / "model")
     made = {"prompts": 2, "data": "generated", "tokens": 6, "steps": 1, "warm_up": 0, "micro": 0, "trl_rows": 0}
+    made |= {"shortest": 2, "longest": 7}
     return {**made, "model": str(tmp_path / "model")}
 
 
 @pytest.mark.parametrize("side", ["pilothouse", "trl"])
-@pytest.mark.parametrize("mode", ["full", "ragged"])
+@pytest.mark.parametrize("mode", ["full", "prescribed", "ragged"])
 def test_a_step_of_each_side_does_the_work_asked_for(
     benchmark: Any, job: dict[str, Any], tmp_path: Path, side: str, mode: str
 ) -> None:
@@ -42,7 +47,12 @@ def test_a_step_of_each_side_does_the_work_asked_for(
     middle = benchmark.summary(steps, job)
     assert len(steps) == 1
     assert middle["responses"] == 16
-    assert middle["tokens"] == 16 * 6 if mode == "full" else 16 <= middle["tokens"] <= 16 * 6
+    if mode == "prescribed":
+        work = sys.modules["step_work"]
+        texts = work.prompts(work.HashReward(data="generated"), 2)
+        assert middle["tokens"] == sum(work.prescribed(t, i, job) for t in texts for i in range(work.GROUP))
+    else:
+        assert middle["tokens"] == 16 * 6 if mode == "full" else 16 <= middle["tokens"] <= 16 * 6
     assert middle["seconds"] >= middle["generate"] + middle["train"] > 0
 
 

@@ -329,3 +329,17 @@ def test_missing_tracker_is_refused_before_any_work(cli: Any, monkeypatch: pytes
     said = cli.train("--sinks", "tensorboard,trackio", "--out", "run").refusal()
     assert "pip install 'pilothouse[trackers]'" in said
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "which model? give --model"),
+        (["grpo", "--model", "./nowhere"], "no model at './nowhere'"),
+        (["--model", "x/y", "--active", "0"], "every bound counts from 1"),
+        (["--model", "x/y", "--key-file", "nowhere"], "cannot read the key in nowhere"),
+        (["--model", "x/y", "--credit.eps", "1"], "unknown option '--credit'"),
+    ],
+)
+def test_what_cannot_be_served(cli, arguments, message):
+    assert message in cli("serve", *arguments).refusal()

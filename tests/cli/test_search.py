@@ -68,3 +68,16 @@ def test_a_method_searches_with_its_own_program_and_a_run_with_its_own_task(cli:
 def test_mistakes_are_one_sentence_and_leave_no_folder(cli: Any, arguments: list[str], message: str) -> None:
     assert message in cli("search", *arguments).refusal()
     assert not Path("runs").exists()
+
+
+def test_a_method_may_read_a_table_off_its_traces(cli: Any) -> None:
+    task = ["--task", "plan-chain", "--task.train_size", "300", "--task.test_size", "20", *TINY[:4]]
+    said = cli("search", "thought-branches", *task, "--n", "2", "--program.n", "3", "--program.most", "2", "--out", "a")
+    assert said.status == 0, said.err
+    found = json.loads(Path("a/result.json").read_text())
+    assert len(found["report"]) == 2
+    given = ["--program.chain", "a. P. b. =yes"]
+    said = cli("search", "thought-branches", *task, "--n", "1", "--program.n", "3", *given, "--out", "b")
+    rows = json.loads(Path("b/result.json").read_text())["report"][0]["rows"]
+    assert [row["sentence"] for row in rows] == ["a.", "P.", "b."]
+    assert "CI++" in said.out

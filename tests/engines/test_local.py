@@ -10,7 +10,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MambaConfig, MistralConfig, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    MambaConfig,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 from pilothouse.core.errors import EngineError
 from pilothouse.core.requests import (
@@ -27,6 +35,7 @@ from pilothouse.core.requests import (
     Valued,
 )
 from pilothouse.core.results import Cost
+from pilothouse.engines import blocks
 from pilothouse.engines.base import Engine
 from pilothouse.engines.local import LocalEngine
 
@@ -41,6 +50,7 @@ _SLIDING = {"use_sliding_window": True, "sliding_window": 12, "layer_types": _LA
 CONFIGS: dict[str, Any] = {
     "qwen3": Qwen3Config(**_SIZE, **_SHAPE, head_dim=16, tie_word_embeddings=True),
     "llama": LlamaConfig(**_SIZE, **_SHAPE),
+    "qwen2": Qwen2Config(**_SIZE, **_SHAPE),
     "gpt2": GPT2Config(**_SIZE, n_embd=32, n_layer=2, n_head=4, n_positions=CONTEXT),
     "mistral": MistralConfig(**_SIZE, **_SHAPE, head_dim=8, sliding_window=12),
     "sliding": Qwen3Config(**_SIZE, **_SHAPE, head_dim=16, **_SLIDING),
@@ -343,10 +353,31 @@ def test_a_refused_request_disturbs_no_other(request_: Request, words: str) -> N
 
 
 def test_values_come_from_the_value_head() -> None:
-    policy = replace(POLICY, value_head=object())
-    replies, costs = answer(LocalEngine(policy), [Value((3, 4)), Sample((3, 4), max_tokens=2, seed=0), Value((5,))])
+    policy = replace(POLICY, value_head=object())  # of a policy whose body cannot be run on the cache
+    engine = LocalEngine(policy)
+    engine._decoder.shows_states = False
+    replies, costs = answer(engine, [Value((3, 4)), Sample((3, 4), max_tokens=2, seed=0), Value((5,))])
     assert (replies[0], replies[2]) == (Valued(7.0), Valued(5.0))
     assert [cost.tokens_computed for cost in costs[::2]] == [2, 1]
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_values_on_the_cache_are_those_of_a_whole_pass(kind: str) -> None:
+    policy = replace(tiny(kind, eos=False), value_head=lambda hidden: hidden[..., 0] + 2 * hidden[..., 5])
+    engine = LocalEngine(policy)
+    stem = tuple(range(3, 30))
+    sampled = Sample(stem, n=3, max_tokens=9, seed=0)
+    (reply, first), costs = answer(engine, [sampled, Value(stem)])
+    states = [(*stem, *c.tokens[:size]) for c in reply.continuations for size in (9, 4, 1)]
+    replies, costs = answer(engine, [Value(state) for state in states])
+    for state, found in zip([stem, *states], [first, *replies], strict=True):
+        with torch.no_grad():
+            hidden = policy.model.base_model(torch.tensor([state]), use_cache=False).last_hidden_state[0, -1]
+        assert found.value == pytest.approx(float(policy.value_head(hidden)), abs=1e-4)
+    assert [cost.tokens_computed for cost in costs] == [1] * len(states)  # what was sampled is not computed again
+    again, costs = answer(engine, [Sample(states[0], max_tokens=2, seed=0)])
+    assert costs[0].tokens_computed <= 3
+    same(again, alone(policy, [Sample(states[0], max_tokens=2, seed=0)]))
 
 
 def test_rows_without_finite_logits_lose_only_themselves() -> None:
@@ -379,7 +410,7 @@ def test_the_models_modes_are_left_as_found() -> None:
 
 def test_the_short_step_is_used_only_where_it_agrees_with_the_model() -> None:
     request = Sample((3, 4, 5), max_tokens=12, temperature=0, seed=1)
-    for kind, used in (("qwen3", True), ("llama", True), ("gpt2", False), ("sliding", False)):
+    for kind, used in (("qwen3", True), ("llama", True), ("qwen2", True), ("gpt2", False), ("sliding", False)):
         engine = LocalEngine(tiny(kind, eos=False))
         answer(engine, [request])
         assert (engine._decoder._short is not None) == used
@@ -391,6 +422,29 @@ def test_the_short_step_is_used_only_where_it_agrees_with_the_model() -> None:
     assert engine._decoder._short is None
     expected = policy.model.generate(torch.tensor([[3, 4, 5]]), do_sample=False, max_new_tokens=12)
     assert list(reply.tokens) == expected[0, 3:].tolist()
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "llama", "qwen2"])
+@pytest.mark.parametrize("most", [0, 1 << 23])
+def test_the_short_pass_computes_prompts_and_steps(kind: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "JOINED_WEIGHTS", most)
+    policy = tiny(kind, eos=False)
+    for name, weight in policy.model.named_parameters():
+        if "norm" in name or "bias" in name:  # they are 1 and 0 when fresh
+            torch.nn.init.normal_(weight.data, std=0.5, generator=torch.Generator().manual_seed(0))
+    engine = LocalEngine(policy)
+    rng = random.Random(1)
+    answer(engine, [Sample(sequence(rng, size), max_tokens=3, seed=1) for size in (5, 9)])
+    policy.model.forward = None  # the comparison is over
+    requests = [Sample(sequence(rng, size), max_tokens=4, seed=size) for size in (3, 30, 8)]
+    requests += [Logprob(sequence(rng, 20), sequence(rng, 6))]
+    replies, _ = answer(engine, requests)
+    del policy.model.forward
+    for request, reply in zip(requests, replies, strict=True):
+        tokens = request.continuation if isinstance(request, Logprob) else reply.tokens
+        logits = policy.logits(request.prefix + tokens)[len(request.prefix) - 1 : -1]
+        expected = logits.log_softmax(-1)[range(len(tokens)), list(tokens)]
+        assert list(reply.logprobs) == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 def test_a_model_with_another_kind_of_state_is_refused() -> None:

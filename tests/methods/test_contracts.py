@@ -94,9 +94,29 @@ ROWS: list[Row] = [
         },
     },
     {
+        "name": "alphamath",
+        "differs": {
+            "program.name": "mcts",
+            "program.terminals": "outcome",
+            "program.sampling.temperature": 0.8,
+            "select.name": "path-quota",
+            "credit.name": "imitation",
+            "objective.name": "sum",
+            "scorer.name": "value-head",
+            "value_head.squash": "tanh",
+            "value_head.dropout": 0.1,
+            "training.steps": 3,
+            "training.prompts": 400,
+            "training.epochs": 3,
+            "training.minibatches": 8,
+            "training.restart": True,
+        },
+    },
+    {
         "name": "lite-ppo",
         "differs": {"credit.name": "lite-ppo", "credit.std": "batch", "objective.aggregation": "token-mean"},
     },
+    {"name": "thought-branches", "differs": {"program.name": "resample", "program.n": 2}},
     {
         "name": "treepo",
         "differs": {
@@ -200,6 +220,11 @@ ROWS: list[Row] = [
             "training.minibatches": 4,
         },
         "small": {"program": {"n": 4, "budgets": [2, 4, 6, 7], "announcements": ["1", "2", "3", "4"]}},
+    },
+    {
+        "name": "particle-scaling",
+        "differs": {"program.name": "particles"},
+        "small": {"scorer": "verifier", "program": {"n": 4, "stepping": {"tokens": 3}}},
     },
 ]
 NAMES = [row["name"] for row in ROWS]
@@ -311,7 +336,7 @@ def test_micro_batches_change_nothing_but_rounding(name: str, settings: dict[str
 
 
 #: The others share grpo's experiment, which runs with the commands.
-OWN = ("lite-ppo", "riskpo", "adora", "progrpo")
+OWN = ("lite-ppo", "riskpo", "adora", "progrpo", "particle-scaling", "thought-branches")
 
 
 @pytest.mark.parametrize("name", [n if n in OWN else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])

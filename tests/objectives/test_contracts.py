@@ -29,7 +29,7 @@ SPECS += [
 ]
 SPECS += [{"name": "kl", "kind": kind} for kind in ("k1", "k2")]
 SPECS += ["clipped + 0.1*kl + 0.01*entropy + 0.5*value"]
-LEARNED = ("logprobs", "entropy", "values")
+LEARNED = ("logprobs", "entropy", "values", "values_after")
 
 
 def label(spec: Any) -> str:
@@ -49,9 +49,10 @@ def draw_batch(seed: int, count: int = 8, width: int = 5) -> Batch:
     sampler = torch.where(torch.rand(count, width, generator=draw) < 0.1, torch.nan, old + noise(0.3))
     marks = torch.rand(count, width, generator=draw) < 0.3
     optional = {"marks": marks, "sampler_logprobs": sampler, "ref_logprobs": old + noise(0.3), "entropy": noise().exp()}
-    critic = {"values": noise(), "old_values": noise(), "returns": noise()}
-    totals = Totals.of(mask, max_length=9)
-    made = Batch(old + noise(0.3), old, noise(), mask, totals, **optional, **critic)
+    critic = {name: noise() for name in ("values", "values_after", "old_values", "returns")}
+    weights = noise()
+    totals = Totals.of(mask, 9, weights, critic["returns"])
+    made = Batch(old + noise(0.3), old, weights, mask, totals, **optional, **critic)
     return replace(made, **{name: getattr(made, name).requires_grad_() for name in LEARNED})
 
 

@@ -96,3 +96,10 @@ def test_what_cannot_work_is_refused(settings, reason):
 def test_an_announcement_that_fills_the_limit_is_refused():
     with pytest.raises(ConfigError, match="has 5 tokens and the limit is 5"):
         attempt(PrefixedGroup(prefix="12345", sampling=Sampling(max_tokens=5)), [])
+
+
+def test_a_budget_of_responses_sets_the_group():
+    assert PrefixedGroup().sized(5).n == 5
+    assert BudgetedGroup().sized(8).n == 8
+    with pytest.raises(ConfigError, match="4 budgets cannot share 6 responses"):
+        BudgetedGroup().sized(6)

@@ -17,6 +17,7 @@ from pilothouse.reports.statistics import (
     paired_difference,
     pass_at_k,
     probability_of_improvement,
+    spearman,
     t_quantile,
     wilson,
 )
@@ -246,3 +247,14 @@ def test_percent():
     assert Interval(0.05, -0.01, 0.11, 0.95, 9).percent(sign=True) == "+5.0 % [-1.0, +11.0]"
     assert Interval(0.5, -math.inf, math.inf, 0.95, 1).percent() == "50.0 % [?, ?]"
     assert interval.to_dict()["n"] == 300
+
+
+def test_rank_correlation_golden():
+    assert spearman([1, 2, 3, 4], [10, 20, 25, 90]) == pytest.approx(1)
+    assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert spearman([1, 2, 3, 4, 5], [2, 1, 4, 3, 5]) == pytest.approx(0.8)  # 1 - 6 * 4 / (5 * 24)
+    assert spearman([1, 2, 3, 4], [0, 0, 1, 1]) == pytest.approx(2 / math.sqrt(5))  # ties take their mean rank
+    assert math.isnan(spearman([1, 2], [3, 3]))
+    assert math.isnan(spearman([], []))
+    with pytest.raises(ValueError, match="not 1 and 2"):
+        spearman([1], [1, 2])

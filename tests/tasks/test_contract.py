@@ -25,6 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gsm8k-calc": {"data": "generated", **SMALL},
     "jsonl": {},
     "knights-and-knaves": SMALL,
+    "plan-chain": SMALL,
     "sorting": SMALL,
 }
 

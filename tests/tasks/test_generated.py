@@ -14,9 +14,10 @@ from pilothouse.tasks.chain_arithmetic import ChainArithmetic
 from pilothouse.tasks.check_chain import CheckChain, partial_sums
 from pilothouse.tasks.countdown import Countdown
 from pilothouse.tasks.knights_and_knaves import KnightsAndKnaves, contradiction, holds, solutions, worlds
+from pilothouse.tasks.plan_chain import PLAN, PlanChain
 from pilothouse.tasks.sorting import Sorting
 
-GENERATED = ["chain-arithmetic", "check-chain", "countdown", "knights-and-knaves", "sorting"]
+GENERATED = ["chain-arithmetic", "check-chain", "countdown", "knights-and-knaves", "plan-chain", "sorting"]
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -203,3 +204,36 @@ def test_verdict_reads_the_last_word():
     assert task.score(problem, "Ab aB").parts == {"correct": 0, "format": 1}
     assert task.score(problem, "AB-A").parts == {"correct": 0, "format": 0}
     assert not any(task.score(problem, "".join(order)).reward for order in permutations("Aba"))
+
+
+def test_plan_chains_follow_their_causal_model():
+    task, rng = PlanChain(), np.random.default_rng(0)
+    chains = [task.go_on("", rng) for _ in range(4000)]
+    assert all(len(chain.split(". ")) == 9 and chain.count(PLAN) <= 1 for chain in chains)
+    first = [chain.startswith(PLAN) for chain in chains]
+    assert np.mean(first) == pytest.approx(0.5, abs=0.03)
+    never = ["P." not in chain for chain in chains]
+    assert np.mean(never) == pytest.approx(0.5 * 0.65**7, abs=0.008)
+    made = [task.answer_of(chain) == "yes" for chain in chains if PLAN in chain]
+    assert np.mean(made) == pytest.approx(0.9, abs=0.02)
+    rest = [task.go_on("a. b. ", rng) for _ in range(4000)]
+    assert {len(chain.split(". ")) for chain in rest} == {7}
+    assert np.mean([chain.startswith(PLAN) for chain in rest]) == pytest.approx(0.35, abs=0.03)
+    without = PlanChain(restate=0.0, first=0.0)
+    answers = [without.answer_of(without.go_on("", rng)) == "yes" for _ in range(4000)]
+    assert np.mean(answers) == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("response", "reward", "planned"),
+    [
+        ("a. P. =yes\n", 1, 1),
+        ("a. =no =yes", 1, 0),
+        ("a. =no", 0, 0),
+        ("yes", 0, 0),
+        ("P. =yesno", 0, 1),
+    ],
+)
+def test_plan_chain_verdicts(response: str, reward: int, planned: int):
+    score = PlanChain().score(Problem("", "#1:", "yes"), response)
+    assert (score.reward, score.parts["planned"]) == (reward, planned)

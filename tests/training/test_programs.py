@@ -16,7 +16,13 @@ from pilothouse.training.run import resume, train
 PROGRAMS = sorted(Program.catalogue.classes())
 
 #: Narrow settings for programs whose defaults are wide.
-SMALL: dict[str, dict[str, Any]] = {}
+SMALL: dict[str, dict[str, Any]] = {
+    "forced-answer": {"n": 2, "force": "="},
+    "resample": {"n": 2},
+    "resample-until": {"n": 2, "target": "1", "candidates": 2, "continuations": 2, "iters": 2},
+    "resilience": {"n": 2},
+    "transplant": {"n": 2, "hint": "1"},
+}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -25,6 +25,7 @@ Start with one of:
   pilothouse tasks                         where problems come from
   pilothouse train grpo --task gsm8k-calc  train a tiny policy on a laptop
   pilothouse train --help                  bring your own data, reward and model
+  pilothouse serve --model runs/RUN        answer any OpenAI client
 """,
     help_format="plaintext",
     help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=SIMPLE, padding=(0, 0))),

@@ -91,4 +91,17 @@ def _print(found: dict[str, Any], console: Console) -> None:
     line(f"\nfor example {example['prompt']!r}, answered {'rightly' if example['correct'] else 'wrongly'}:")
     for step in example["path"]:
         line(f"  {step}")
+    if rows := (found.get("report") or [{}])[0].get("rows"):
+        _report(rows, console)
     line(f"\npicture {found['picture']}\nall of it in {found['path']}")
+
+
+def _report(rows: list[dict[str, Any]], console: Console) -> None:
+    """Print what the method reads off the example's trace, a row a line."""
+    from rich.table import Table
+
+    table = Table(*rows[0], box=None)
+    for row in rows:
+        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row.values()))
+    line("")
+    console.print(table, markup=False)

@@ -63,3 +63,23 @@ class Budget:
     def __str__(self) -> str:
         """Return the text that ``parse`` reads."""
         return f"{self.amount}-{self.unit}"
+
+
+def divided(samples: int, parts: int, what: str, *, least: int = 1) -> int:
+    """Return a part's share of a budget that must divide evenly.
+
+    Args:
+        samples: the budget, in whole responses.
+        parts: how many parts share it.
+        what: who needs that, for the message: "particle-gibbs of 4 iterations".
+        least: the smallest share that works.
+
+    Raises:
+        ConfigError: it does not divide, or a share is too small; the message names the nearest budgets that work.
+    """
+    share, rest = divmod(samples, parts)
+    if not rest and share >= least:
+        return share
+    near = sorted({max(share, least) * parts, max(share + 1, least) * parts}) if rest else [least * parts]
+    names = " or ".join(f"{number}-samples" for number in near)
+    raise ConfigError(f"{what} cannot spend a budget of {samples} responses evenly: give {names}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -185,20 +185,27 @@ class Credit(Part):
             the last is the program's to give.
         group_relative: True when a group of one episode gives no signal; such configurations are refused.
         reads_labels: what the labels of a program's segments must tell, of {"tree"}; other programs are refused.
+        teaches: which values ``returns`` are targets for: "values" (of the state each token was chosen in),
+            "values_after" (of the state after it), or empty for none.
     """
 
     catalogue: ClassVar[Catalogue] = SummedCatalogue("credit", "pilothouse.credit")
     needs: ClassVar[frozenset[str]] = frozenset()
     group_relative: ClassVar[bool] = False
     reads_labels: ClassVar[frozenset[str]] = frozenset()
+    teaches: ClassVar[Literal["", "values", "values_after"]] = ""
 
     def __call__(self, rollouts: Rollouts) -> Float[Tensor, "N T"]:
         """Return the weight of each response token; 0 outside ``train_mask``."""
         raise NotImplementedError
 
     def returns(self, rollouts: Rollouts) -> Float[Tensor, "N T"] | None:
-        """Return the value head's regression targets, for credits that train one."""
+        """Return the value head's regression targets, for credits that train one; NaN at tokens without one."""
         return None
+
+    def teaches_values(self) -> str:
+        """Return which values ``returns`` are targets for under these settings."""
+        return self.teaches
 
     def requirements(self) -> frozenset[str]:
         """Return what this credit, with its settings, needs computed."""
@@ -265,6 +272,10 @@ class Sum(Credit):
         """Return the targets of the first term that has any."""
         found = (term.part.returns(rollouts) for term in self.terms)
         return next((targets for targets in found if targets is not None), None)
+
+    def teaches_values(self) -> str:
+        """Return what the first term that has targets has them for."""
+        return next((found for term in self.terms if (found := term.part.teaches_values())), "")
 
     def requirements(self) -> frozenset[str]:
         """Return what any term needs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -94,6 +94,7 @@ class GAE(Credit):
     """
 
     name: ClassVar[str] = "gae"
+    teaches: ClassVar[Literal["", "values", "values_after"]] = "values"
     gamma: Annotated[float, Field(ge=0, le=1)] = 1.0
     lam: Annotated[float, Field(ge=0, le=1)] = 0.95
     kl_coef: Annotated[float, Field(ge=0)] = 0.0

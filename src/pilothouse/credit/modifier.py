@@ -40,6 +40,10 @@ class Modifier(Credit):
         """Return the inner credit's targets."""
         return self.of.returns(self.before(rollouts))
 
+    def teaches_values(self) -> str:
+        """Return what the inner credit's targets are for."""
+        return self.of.teaches_values()
+
     def requirements(self) -> frozenset[str]:
         """Return what the inner credit needs."""
         return self.of.requirements()

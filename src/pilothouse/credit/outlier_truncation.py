@@ -113,6 +113,7 @@ def shorten(rollouts: Rollouts, lengths: Int[Tensor, " N"]) -> Rollouts:
         train_mask=rollouts.train_mask & inside,
         sampler_logprobs=torch.where(inside, rollouts.sampler_logprobs, 0.0),
         segments=torch.where(inside, rollouts.segments, -1),
+        segment_values=torch.where(inside, rollouts.segment_values, torch.nan),
         lengths=torch.minimum(rollouts.lengths, lengths),
         episodes=episodes,
     )

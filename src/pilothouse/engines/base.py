@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from pilothouse.core.errors import EngineError
-from pilothouse.core.requests import Codec, Reply, Request
+from pilothouse.core.requests import Codec, Reply, Request, Tokens
 from pilothouse.core.results import Cost
 
 #: A ticket, its reply and its cost; an EngineError in the reply's place concerns that request alone.
@@ -56,4 +57,46 @@ class RemoteEngine(Engine, Protocol):
 
     def finished(self) -> Sequence[Answer]:
         """Return what is answered by now, as ``poll`` does but without waiting; an empty list if nothing is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What was drawn of a ``Sample`` that is not finished.
+
+    Args:
+        ticket: the request.
+        index: which of its continuations.
+        tokens: the tokens drawn since it was last reported.
+        logprobs: the log-probability of each; empty where the engine cannot tell.
+    """
+
+    ticket: int
+    index: int
+    tokens: Tokens
+    logprobs: tuple[float, ...] = ()
+
+
+@runtime_checkable
+class CancellingEngine(Engine, Protocol):
+    """An engine that can drop what it was asked for."""
+
+    def cancel(self, ticket: int) -> None:
+        """Drop a request: its rows leave the batch at once and no answer comes; an unknown ticket is ignored."""
+        ...
+
+
+@runtime_checkable
+class SteppedEngine(Engine, Protocol):
+    """An engine that works in small pieces and tells what it drew: for callers that send tokens on as they come."""
+
+    def step(self) -> Sequence[Answer]:
+        """Do one small piece of the queued work and return what is answered by then; perhaps nothing."""
+        ...
+
+    def progress(self, tickets: Container[int]) -> Sequence[Partial]:
+        """Return what was drawn of the given requests since they were last reported.
+
+        What a continuation draws last may come only with its answer.
+        """
         ...

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from transformers.cache_utils import DynamicLayer
 
 from pilothouse.core.errors import EngineError
 from pilothouse.core.requests import Codec, Tokens
-from pilothouse.engines.blocks import ShortStep
+from pilothouse.engines.blocks import ShortPass
 from pilothouse.engines.kv import KVPool
 
 PASS_TOKENS = 8192  #: most tokens in one forward pass, padding included
@@ -51,8 +52,13 @@ class LanguagePolicy(Protocol):
 class ValuePolicy(LanguagePolicy, Protocol):
     """A policy with a value head."""
 
+    @property
+    def value_head(self) -> Callable[[Float[Tensor, "B D"]], Float[Tensor, " B"]]:
+        """The value of each state, from its last hidden state."""
+        ...
+
     def value_of_prefixes(self, prefixes: Sequence[Tokens]) -> list[float]:
-        """Return the value of each state."""
+        """Return the value of each state, from a pass over all of it."""
         ...
 
 
@@ -112,8 +118,8 @@ class Decoder:
         sliding = self._by_kind or (not kinds and getattr(self.config, "use_sliding_window", True))
         self._window = int(getattr(self.config, "sliding_window", None) or 0) if sliding else 0
         self._pool: KVPool | None = None
-        self._short = ShortStep(policy.model) if ShortStep.fits(policy.model) else None
-        self._short_agrees = False
+        self._short = ShortPass(policy.model) if ShortPass.fits(policy.model) else None
+        self._compared = set[bool]()  # kinds of pass, of one token or of several, in which the short way agreed
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -136,6 +142,11 @@ class Decoder:
     def release(self) -> None:
         """Drop the cache and its memory."""
         self._pool = None
+
+    def weights_changed(self) -> None:
+        """Drop what was made of earlier weights."""
+        if self._short:
+            self._short.forget()
 
     @property
     def pool(self) -> KVPool:
@@ -164,9 +175,10 @@ class Decoder:
         """
         self.pool.open(first, positions, columns)
         mask = self._mask(positions, columns)
-        if self._short and self._short_agrees and tokens.shape[1] == 1:
+        several = tokens.shape[1] > 1
+        if self._short and several in self._compared:
             assert isinstance(mask, Tensor)
-            return self._short(tokens[:, 0], positions, mask, self.pool)[:, None]
+            return self._short(tokens, positions, mask, self.pool, keep)
         extra = {"logits_to_keep": keep} if self._last_only else {}
         output = self.policy.model(
             input_ids=tokens,
@@ -176,14 +188,41 @@ class Decoder:
             use_cache=True,
             **extra,
         )
-        if self._short and tokens.shape[1] == 1:
+        if self._short:
             assert isinstance(mask, Tensor)
-            short = self._short(tokens[:, 0], positions, mask, self.pool)
-            self._short_agrees = torch.allclose(short, output.logits[:, -1], rtol=1e-4, atol=1e-4)
-            self._short = self._short if self._short_agrees else None
-            if self._short_agrees:  # so that a continued run's first step has the bits of the run that went on
-                return short[:, None]
+            short = self._short(tokens, positions, mask, self.pool, keep)
+            if torch.allclose(short, output.logits[:, -keep:], rtol=1e-4, atol=1e-4):
+                self._compared.add(several)
+                return short  # so that a continued run's first pass has the bits of the run that went on
+            self._short = None
         return output.logits[:, -keep:]
+
+    @cached_property
+    def shows_states(self) -> bool:
+        """Whether the model's body can be run on the row cache by itself, for its hidden states."""
+        accepted = inspect.signature(self.policy.model.base_model.forward).parameters
+        return {"attention_mask", "position_ids", "past_key_values"} <= set(accepted)
+
+    def states(
+        self, first: int, tokens: Int[Tensor, "B S"], positions: Int[Tensor, "B S"], columns: int
+    ) -> Float[Tensor, "B S D"]:
+        """Run new tokens through the model's body, caching them, and return the last hidden states.
+
+        Args:
+            first: the first of B consecutive rows.
+            tokens: [B, S] new tokens.
+            positions: [B, S] their positions.
+            columns: one past the largest position.
+        """
+        self.pool.open(first, positions, columns)
+        output = self.policy.model.base_model(
+            input_ids=tokens,
+            attention_mask=self._mask(positions, columns),
+            position_ids=positions,
+            past_key_values=self.pool,
+            use_cache=True,
+        )
+        return output.last_hidden_state
 
     def _mask(self, positions: Int[Tensor, "B S"], columns: int) -> Tensor | dict[str, Tensor]:
         """Return the additive mask [B, 1, S, columns]: a row sees its own positions so far, never what lies beyond."""
@@ -199,7 +238,13 @@ class Decoder:
         return near if full is None else {"full_attention": full, "sliding_attention": near}
 
     def extend(
-        self, first: int, sequences: Sequence[Tokens], starts: Sequence[int], *, every: bool = False
+        self,
+        first: int,
+        sequences: Sequence[Tokens],
+        starts: Sequence[int],
+        *,
+        every: bool = False,
+        states: bool = False,
     ) -> Iterator[tuple[int, int, Float[Tensor, "B S V"]]]:
         """Cache the rest of each sequence, yielding (row, offset from its start, logits) of each pass.
 
@@ -211,6 +256,7 @@ class Decoder:
             sequences: token ids, in order of the number of tokens still to cache.
             starts: tokens of each sequence that its row holds already; at least one is left.
             every: yield the logits of every position instead of only the last one.
+            states: yield hidden states instead of logits, of every position of the pass.
         """
         rest = [len(sequence) - start for sequence, start in zip(sequences, starts, strict=True)]
         most = min(PASS_TOKENS, max(1, PASS_LOGITS // self.vocabulary)) if every else PASS_TOKENS
@@ -224,9 +270,10 @@ class Decoder:
                 part = slice(offset, offset + step)
                 columns = int(places[:, part].max()) + 1
                 keep = min(step, width - offset) if every else 1
-                logits = self.logits(first + low, tokens[:, part], positions[:, part], columns, keep)
+                where = (first + low, tokens[:, part], positions[:, part], columns)
+                found = self.states(*where) if states else self.logits(*where, keep)
                 if every or offset + step >= width:
-                    yield low, offset, logits
+                    yield low, offset, found
 
 
 def _pairs(sequences: Sequence[Tokens], starts: Sequence[int], low: int, high: int) -> Iterator[tuple[Tokens, int]]:

@@ -87,7 +87,8 @@ class KVPool(Cache):
         """
         device = self.buffer.device
         source, target = torch.tensor(sources, device=device), torch.tensor(targets, device=device)
-        self.buffer[:, target, :columns] = self.buffer[:, source, :columns]
+        for plane in self.buffer[:, :, :columns]:  # plane by plane, which is several times faster than all in one
+            plane.index_copy_(0, target, plane.index_select(0, source))
 
     def wipe(self, rows: list[int]) -> None:
         """Clear rows that hold a NaN: attention weighs what a later row must not see by zero, which keeps a NaN.
@@ -110,7 +111,8 @@ class KVPool(Cache):
             old = self.slots
             self.slots = old.new_empty(old.shape[0], max(need, 2 * old.shape[1]), self.width)
             self.slots[:, : old.shape[1]] = old
-        self.slots[:, slots.to(self.slots.device)] = self.buffer.flatten(1, 2)[:, places.to(self.slots.device)]
+        slots, places = slots.to(self.slots.device), places.to(self.slots.device)
+        self.slots.index_copy_(1, slots, self.buffer.flatten(1, 2).index_select(1, places))
 
     def load(self, slots: Int[Tensor, " L"], places: Int[Tensor, " L"]) -> None:
         """Copy tokens from the prefix store to rows.
@@ -119,4 +121,5 @@ class KVPool(Cache):
             slots: [L] where each token is kept.
             places: [L] row * columns + position of each token.
         """
-        self.buffer.flatten(1, 2)[:, places.to(self.slots.device)] = self.slots[:, slots.to(self.slots.device)]
+        slots, places = slots.to(self.slots.device), places.to(self.slots.device)
+        self.buffer.flatten(1, 2).index_copy_(1, places, self.slots.index_select(1, slots))

@@ -7,17 +7,15 @@ batch, so a draw could differ there if its random number fell within that roundi
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import cast
+from collections.abc import Container, Iterable, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pilothouse.core.counter import row_key, uniform
 from pilothouse.core.errors import EngineError
 from pilothouse.core.requests import (
     Call,
@@ -32,24 +30,24 @@ from pilothouse.core.requests import (
     StopReason,
     Tokens,
     Value,
-    Valued,
 )
 from pilothouse.core.results import Cost
+from pilothouse.engines.base import Partial
 from pilothouse.engines.checks import check
-from pilothouse.engines.decoder import Decoder, LanguagePolicy, ValuePolicy
-from pilothouse.engines.prefixes import PrefixStore, common_length
+from pilothouse.engines.decoder import Decoder, LanguagePolicy
+from pilothouse.engines.prefill import Prefill
 from pilothouse.engines.rows import Job, LiveRows, Row
-from pilothouse.engines.sampling import draw, row_key, uniform
+from pilothouse.engines.sampling import draw
+from pilothouse.engines.scoring import score, value
 from pilothouse.engines.stops import CHECK, CONTINUE, EOS, STOP, StopRules
-
-STEM_TOKENS = 16  #: shortest shared stem worth a forward pass of its own
 
 
 class LocalEngine:
     """Answers requests with a policy's own model.
 
     Args:
-        policy: the policy; its weights are neither copied nor changed.
+        policy: the policy; its weights are never changed. Joined copies of a small model's projections are renewed by
+            ``policy_changed``.
         max_rows: most sequences in one batch.
         default_max_tokens: length limit of a continuation whose request states none, in tokens.
         prefix_cache_tokens: most tokens whose keys and values are kept for reuse; 0 keeps none.
@@ -70,7 +68,7 @@ class LocalEngine:
         self.max_rows = max_rows
         self.default_max_tokens = default_max_tokens
         self._decoder = Decoder(policy)
-        self._store = PrefixStore(prefix_cache_tokens)
+        self._prefill = Prefill(self._decoder, prefix_cache_tokens)
         self._stops = StopRules(policy.codec, policy.eos_ids, self._decoder.vocabulary)
         self._live = LiveRows(policy.model.device)
         self._waiting: deque[Row] = deque()
@@ -102,7 +100,7 @@ class LocalEngine:
             last = len(request.prefix) - 1
             self._waiting.extend(Row(job, index, request.prefix, last) for index in range(request.n))
         elif isinstance(request, Value):
-            self._waiting.append(Row(job, 0, request.prefix, 0))
+            self._waiting.append(Row(job, 0, request.prefix, len(request.prefix) - 1))
         elif request.continuation:
             sequence = (*request.prefix, *request.continuation[:-1])
             self._waiting.append(Row(job, 0, sequence, len(request.prefix) - 1))
@@ -112,14 +110,36 @@ class LocalEngine:
     def poll(self) -> list[tuple[int, Reply, Cost]]:
         """Work until at least one queued request is answered and return the finished ones with what each one cost."""
         with self._decoder.session():
-            while not self._answered and (self._waiting or self._live):
-                free = self.max_rows - len(self._live)
-                if self._waiting and free >= min(len(self._waiting), max(1, self.max_rows // 8)):
-                    self._admit(free)
-                else:
-                    self._step()
-        answered, self._answered = self._answered, []
-        return answered
+            while not self._answered and self.rows:
+                self._work()
+        return self._take()
+
+    def step(self) -> list[tuple[int, Reply, Cost]]:
+        """Admit waiting rows or draw one token for each live one; return what is answered by then."""
+        with self._decoder.session():
+            if not self._answered and self.rows:
+                self._work()
+        return self._take()
+
+    def progress(self, tickets: Container[int]) -> list[Partial]:
+        """Return the tokens drawn for the live rows of the given requests since they were last reported."""
+        rows = enumerate(self._live.rows)
+        new = [(row, *self._live.news(at)) for at, row in rows if row.job.ticket in tickets]
+        return [Partial(row.job.ticket, row.index, tokens, scores) for row, tokens, scores in new if tokens]
+
+    def cancel(self, ticket: int) -> None:
+        """Drop a request: its rows leave the batch at once and no answer comes."""
+        self._waiting = deque(row for row in self._waiting if row.job.ticket != ticket)
+        self._answered = [answer for answer in self._answered if answer[0] != ticket]
+        gone = [at for at, row in enumerate(self._live.rows) if row.job.ticket == ticket]
+        if gone:
+            with torch.inference_mode():
+                self._remove(gone)
+
+    @property
+    def rows(self) -> int:
+        """Sequences that are being sampled or wait to be."""
+        return len(self._live) + len(self._waiting)
 
     def policy_changed(self) -> None:
         """Forget whatever was computed with earlier weights; rows that are running go on under the new ones."""
@@ -131,7 +151,8 @@ class LocalEngine:
             row.reusable = len(row.sequence) - 1
         self._waiting.extendleft(reversed(live.rows))
         self._live = LiveRows(self.policy.model.device)
-        self._store.clear()
+        self._prefill.store.clear()
+        self._decoder.weights_changed()
 
     def release(self) -> None:
         """Give the cache's memory back, as between sampling and training; it is allocated again when needed."""
@@ -142,107 +163,48 @@ class LocalEngine:
         """Put a reply in the out-tray."""
         self._answered.append((job.ticket, reply, Cost(sampled, job.computed, job.reused, 1)))
 
+    def _take(self) -> list[tuple[int, Reply, Cost]]:
+        answered, self._answered = self._answered, []
+        return answered
+
+    def _work(self) -> None:
+        """Let waiting rows join if there is room for enough of them, else draw a token for each live row."""
+        free = self.max_rows - len(self._live)
+        if self._waiting and free >= min(len(self._waiting), max(1, self.max_rows // 8)):
+            self._admit(free)
+        else:
+            self._step()
+
     # --- joining
 
     def _admit(self, free: int) -> None:
         """Start as many waiting rows as there is room for."""
         rows = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
+        self._prefill.compute_stems(len(self._live), rows)
         values = [row for row in rows if isinstance(row.job.request, Value)]
         if values:
-            self._value(values)
-        rows = [row for row in rows if not isinstance(row.job.request, Value)]
-        self._compute_stems(rows)
+            self._hand_out(value(self._prefill, len(self._live), values))
         scores = [row for row in rows if isinstance(row.job.request, Logprob)]
         if scores:
-            self._score(scores)
+            self._hand_out(score(self._prefill, len(self._live), scores))
         samples = [row for row in rows if isinstance(row.job.request, Sample)]
         if samples:
             self._start(samples)
 
-    def _compute_stems(self, rows: Sequence[Row]) -> None:
-        """Compute what several sequences begin with once, shortest stems first, and keep it in the store."""
-        owners: dict[Tokens, Row] = {}
-        for row in rows:
-            owners.setdefault(row.sequence, row)
-        ordered = sorted(owners)
-        stems: dict[Tokens, Row] = {}
-        for left, right in pairwise(ordered):
-            limit = min(common_length(left, right), owners[left].reusable, owners[right].reusable)
-            if (
-                STEM_TOKENS <= limit <= self._store.budget
-                and limit - len(self._store.match(left[:limit])) >= STEM_TOKENS
-            ):
-                stems.setdefault(left[:limit], owners[left])
-        while stems:
-            first = [stem for stem in stems if not any(stem[: len(s)] == s for s in stems if s is not stem)]
-            run = sorted((Row(stems[stem].job, 0, stem, len(stem) - 1) for stem in first), key=self._missing)
-            starts = self._reuse(run)
-            self._fill(run, starts)
-            for row, start in zip(run, starts, strict=True):
-                owner = stems.pop(row.sequence)
-                owner.job.computed += len(row.sequence) - start
-                owner.paid += len(row.sequence) - start
-
-    def _missing(self, row: Row) -> int:
-        """Return how many tokens of a row are not kept in the store."""
-        return len(row.sequence) - min(row.reusable, len(self._store.match(row.sequence)))
-
-    def _reuse(self, rows: Sequence[Row]) -> list[int]:
-        """Copy what the store holds of each sequence to the rows after the live ones and return how much that is."""
-        pool, first = self._decoder.pool, len(self._live)
-        pool.reserve(first + len(rows), max(len(row.sequence) for row in rows))
-        slots, places, starts = list[int](), list[int](), list[int]()
-        for at, row in enumerate(rows, first):
-            found = self._store.match(row.sequence)[: row.reusable]
-            begin = at * pool.buffer.shape[2]
-            slots += found
-            places += range(begin, begin + len(found))
-            starts.append(len(found))
-        if slots:
-            pool.load(torch.tensor(slots), torch.tensor(places))
-        return starts
-
-    def _fill(self, rows: Sequence[Row], starts: Sequence[int]) -> Float[Tensor, "B V"]:
-        """Compute the rest of each sequence, keep it in the store and return the logits after its last token."""
-        last = torch.cat([logits[:, -1] for _, _, logits in self._extend(rows, starts, every=False)])
-        self._keep_sound(rows, last.isnan().any(-1).tolist())
-        return last
-
-    def _extend(
-        self, rows: Sequence[Row], starts: Sequence[int], *, every: bool
-    ) -> Iterator[tuple[int, int, Float[Tensor, "B S V"]]]:
-        """Run the rest of each sequence on the rows after the live ones."""
-        return self._decoder.extend(len(self._live), [row.sequence for row in rows], starts, every=every)
-
-    def _keep_sound(self, rows: Sequence[Row], broken: Sequence[bool]) -> None:
-        """Keep what was computed on the rows after the live ones, and clear the rows that hold a NaN."""
-        places = range(len(self._live), len(self._live) + len(rows))
-        sound = [(place, row.sequence) for place, row, bad in zip(places, rows, broken, strict=True) if not bad]
-        self._keep([place for place, _ in sound], [sequence for _, sequence in sound])
-        self._decoder.pool.wipe([place for place, bad in zip(places, broken, strict=True) if bad])
-
-    def _keep(self, places: Sequence[int], sequences: Sequence[Tokens]) -> None:
-        """Copy to the store what it does not hold of the sequences in the given rows."""
-        if not self._store.budget:
-            return
-        wanted: dict[int, int] = {}  # a slot taken back for a later sequence goes to the later one
-        for place, sequence in zip(places, sequences, strict=True):
-            start, slots = self._store.insert(sequence)
-            begin = place * self._decoder.pool.buffer.shape[2] + start
-            wanted.update(zip(slots, range(begin, begin + len(slots)), strict=True))
-        if wanted:
-            self._decoder.pool.save(torch.tensor(list(wanted.values())), torch.tensor(list(wanted)))
+    def _hand_out(self, replies: Iterable[tuple[Row, Reply]]) -> None:
+        for row, reply in replies:
+            self._answer(row.job, reply)
 
     def _start(self, rows: Sequence[Row]) -> None:
         """Compute the sequences of new rows, once per distinct sequence, and draw their first tokens."""
         groups: dict[Tokens, list[Row]] = {}
         for row in rows:
             groups.setdefault(row.sequence, []).append(row)
-        leaders = sorted((group[0] for group in groups.values()), key=self._missing)
+        leaders = sorted((group[0] for group in groups.values()), key=self._prefill.missing)
         pool, first = self._decoder.pool, len(self._live)
         pool.reserve(first + len(rows), 0)
-        starts = self._reuse(leaders)
-        logits = self._fill(leaders, starts)
+        starts = self._prefill.reuse(first, leaders)
+        logits = self._prefill.fill(first, leaders, starts)
         order, source = list(leaders), list(range(len(leaders)))
         for at, (leader, start) in enumerate(zip(leaders, starts, strict=True)):
             leader.job.computed += len(leader.sequence) - start
@@ -339,57 +301,12 @@ class LocalEngine:
             done = [continuation for continuation in row.job.continuations if continuation is not None]
             if len(done) == request.n:
                 self._answer(row.job, Sampled(tuple(done)), sum(len(continuation.tokens) for continuation in done))
-        self._keep(sound, kept)
-        columns = live.columns
-        sources, targets = live.remove(list(finished))
+        self._prefill.keep(sound, kept)
+        self._remove(list(finished))
+
+    def _remove(self, gone: Sequence[int]) -> None:
+        """Take rows out of the batch, ascending; the last rows move into the gaps."""
+        columns = self._live.columns
+        sources, targets = self._live.remove(gone)
         if sources:
-            pool.copy_rows(sources, targets, columns)
-
-    # --- scoring
-
-    def _score(self, rows: Sequence[Row]) -> None:
-        """Answer ``Logprob`` requests on the rows after the live ones."""
-        rows = sorted(rows, key=self._missing)
-        starts = self._reuse(rows)
-        found = [list[float]() for _ in rows]
-        for low, offset, logits in self._extend(rows, starts, every=True):
-            part = range(low, low + len(logits))
-            self._gather(rows, starts, part, offset, logits, found)
-        self._keep_sound(rows, [math.isnan(sum(logprobs)) for logprobs in found])
-        for row, start, logprobs in zip(rows, starts, found, strict=True):
-            row.job.computed += len(row.sequence) - start
-            row.job.reused += max(0, start - row.paid)
-            self._answer(row.job, Scored(tuple(logprobs)))
-
-    def _gather(
-        self,
-        rows: Sequence[Row],
-        starts: Sequence[int],
-        part: range,
-        offset: int,
-        logits: Float[Tensor, "B S V"],
-        found: list[list[float]],
-    ) -> None:
-        """Append the log-probabilities of the continuation's tokens that these logits predict."""
-        device, width = logits.device, logits.shape[1]
-        wanted, heat, spans = list[list[int]](), list[float](), list[slice]()
-        for at in part:
-            request = rows[at].job.request
-            assert isinstance(request, Logprob)
-            whole = (*request.prefix, *request.continuation)
-            begin = starts[at] + offset  # these logits predict the tokens from begin + 1 on
-            targets = whole[begin + 1 : begin + 1 + width]
-            wanted.append([*targets, *[0] * (width - len(targets))])
-            heat.append(request.temperature or 1.0)
-            spans.append(slice(max(0, len(request.prefix) - 1 - begin), len(targets)))
-        scaled = logits.float() / torch.tensor(heat, device=device)[:, None, None]
-        picked = scaled.log_softmax(-1).gather(-1, torch.tensor(wanted, device=device)[..., None])[..., 0]
-        for at, span, line in zip(part, spans, picked.tolist(), strict=True):
-            found[at] += line[span]
-
-    def _value(self, rows: Sequence[Row]) -> None:
-        """Answer ``Value`` requests with the policy's value head, which runs the model without the cache."""
-        worths = cast(ValuePolicy, self.policy).value_of_prefixes([row.sequence for row in rows])
-        for row, worth in zip(rows, worths, strict=True):
-            row.job.computed += len(row.sequence)
-            self._answer(row.job, Valued(float(worth)))
+            self._decoder.pool.copy_rows(sources, targets, columns)

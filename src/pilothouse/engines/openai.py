@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Container, Coroutine, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar
@@ -25,9 +25,11 @@ from pilothouse.core.requests import (
 )
 from pilothouse.core.results import Cost
 from pilothouse.core.seeds import SeedTree
-from pilothouse.engines.base import Answer
+from pilothouse.engines.base import Answer, Partial
 from pilothouse.engines.codecs import ByteCodec
 from pilothouse.engines.completions import Completion
+from pilothouse.engines.events import Events
+from pilothouse.engines.transcripts import unpack
 
 T = TypeVar("T")
 
@@ -45,8 +47,9 @@ class OpenAIEngine:
     Log-probabilities are those the server gives for temperature 1. They are left empty at any other temperature but
     0, and where they do not line up with the ids one by one.
 
-    Chat: the whole prefix becomes one user message. That is right for a fresh problem; a program that continues its
-    own earlier output shows that output to the model as if the user had written it.
+    Chat: a prefix that is a transcript (``engines/transcripts.py``) is sent as its messages, whatever ``chat`` says.
+    Any other becomes one user message. That is right for a fresh problem; a program that continues its own earlier
+    output shows that output to the model as if the user had written it.
 
     Stop strings: servers differ in whether they leave them in the text. One that cut it off is restored where the
     server says which it was (vLLM's ``stop_reason``) or only one was asked for. In the latter case the end of a
@@ -75,6 +78,10 @@ class OpenAIEngine:
         max_body: largest response body, in bytes.
         extra: fields added to each request body; a field given as ``None`` is left out.
         seed: seeds the jitter of the pauses.
+        patient: a wrong key, address or model is the answer to the request that met it, and does not end the run: for
+            servers that outlive the trouble.
+        stream: ask for samples as events, so that ``progress`` can tell of them while they are made; gives no
+            log-probabilities and no exact ids.
 
     Raises:
         ConfigError: httpx is not installed, or the address or key cannot be used.
@@ -100,6 +107,8 @@ class OpenAIEngine:
         max_body: int = MAX_BODY,
         extra: Mapping[str, Any] | None = None,
         seed: int = 0,
+        patient: bool = False,
+        stream: bool = False,
     ) -> None:
         try:
             from pilothouse.engines.transport import RequestFailed, Transport
@@ -120,11 +129,12 @@ class OpenAIEngine:
             seeds=SeedTree(seed) / "backoff",
         )
         self.model, self._codec, self._chat, self._token_ids = model, codec or ByteCodec(), chat, token_ids
-        self._logprobs, self._keeps_stop, self._max_tokens = logprobs, keeps_stop, max_tokens
+        self._logprobs, self._keeps_stop, self._max_tokens = logprobs and not stream, keeps_stop, max_tokens
         self._extra = dict(extra or {})
-        self._one_by_one = False
+        self._one_by_one, self._patient, self._stream = False, patient, stream
+        self._pieces: SimpleQueue[Partial] = SimpleQueue()
         self._done: SimpleQueue[tuple[int, Future[tuple[Any, Cost]]]] = SimpleQueue()
-        self._outstanding = 0
+        self._outstanding: dict[int, Future[tuple[Any, Cost]]] = {}
         self._broken: EngineError | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"engine {model}", daemon=True)
@@ -144,7 +154,7 @@ class OpenAIEngine:
         if self._loop.is_closed():
             raise EngineError("this engine is closed; make another")
         if isinstance(request, Sample):
-            work = self._sample(request)
+            work = self._sample(request, ticket)
         elif isinstance(request, Logprob):
             work = self._score(request)
             if self._chat or request.temperature != 1:
@@ -152,8 +162,8 @@ class OpenAIEngine:
                 raise EngineError("a server scores tokens only at temperature 1 and without chat; use a local engine")
         else:
             raise EngineError(f"a server cannot answer a {type(request).__name__}; give the runner a scorer or a tool")
-        self._outstanding += 1
-        self._spawn(work).add_done_callback(lambda future: self._done.put((ticket, future)))
+        self._outstanding[ticket] = self._spawn(work)
+        self._outstanding[ticket].add_done_callback(lambda future: self._done.put((ticket, future)))
 
     def poll(self) -> list[Answer]:
         """Wait until a request is answered and return all that are, in the order they were.
@@ -188,7 +198,7 @@ class OpenAIEngine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self._outstanding, self._done = 0, SimpleQueue()
+        self._outstanding, self._done = {}, SimpleQueue()
 
     def __enter__(self) -> Self:
         """Return the engine."""
@@ -204,14 +214,22 @@ class OpenAIEngine:
         answers: list[Answer] = []
         while self._outstanding and (wait or not self._done.empty()):
             ticket, future = self._done.get()
-            self._outstanding -= 1
+            if self._outstanding.pop(ticket, None) is None:
+                continue  # cancelled
             wait = False
             try:
                 answers.append((ticket, *future.result()))
             except EngineError as error:
-                self._broken = error
-                raise
+                if not self._patient:
+                    self._broken = error
+                    raise
+                answers.append((ticket, error, Cost()))
         return answers
+
+    def cancel(self, ticket: int) -> None:
+        """Drop a request: its connection to the server is closed and no answer comes."""
+        if future := self._outstanding.pop(ticket, None):
+            future.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -223,18 +241,34 @@ class OpenAIEngine:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._transport.close()
 
-    async def _sample(self, request: Sample) -> tuple[Reply, Cost]:
+    def step(self) -> list[Answer]:
+        """Return what is answered by now: the work is done elsewhere."""
+        return self._take(wait=False)
+
+    def progress(self, tickets: Container[int]) -> list[Partial]:
+        """Return the text that arrived since the last call, in this codec's ids, of the given requests."""
+        pieces: list[Partial] = []
+        while not self._pieces.empty():
+            pieces.append(self._pieces.get())
+        return [piece for piece in pieces if piece.ticket in tickets]
+
+    async def _sample(self, request: Sample, ticket: int) -> tuple[Reply, Cost]:
         """Ask for all n at once; a server that ignores ``n`` is asked for the rest, and from then on, one by one."""
         found: list[Continuation] = []
         cost = Cost()
         if not self._one_by_one:
-            found, cost = await self._ask(request, 0, request.n)
+            found, cost = await self._ask(request, 0, request.n, ticket)
             self._one_by_one |= len(found) < request.n
-        rest = await asyncio.gather(*(self._ask(request, i, 1) for i in range(len(found), request.n)))
+        rest = await asyncio.gather(*(self._ask(request, i, 1, ticket) for i in range(len(found), request.n)))
         return Sampled((*found, *(one for more, _ in rest for one in more))), sum((spent for _, spent in rest), cost)
 
-    async def _ask(self, request: Sample, first: int, count: int) -> tuple[list[Continuation], Cost]:
+    async def _ask(self, request: Sample, first: int, count: int, ticket: int = -1) -> tuple[list[Continuation], Cost]:
         """Return at most ``count`` continuations; ``first`` is the first one's place in the request."""
+
+        def tell(at: int, text: str) -> None:
+            if at < count:
+                self._pieces.put(Partial(ticket, first + at, self._codec.encode(text)))
+
         body: dict[str, Any] = {
             "max_tokens": self._max_tokens if request.max_tokens is None else request.max_tokens,
             "temperature": request.temperature,
@@ -248,9 +282,9 @@ class OpenAIEngine:
         if request.seed is not None:
             body["seed"] = (SeedTree(request.seed) / first).integer() % SERVER_SEEDS
         if self._logprobs and request.temperature in (0, 1):
-            body["logprobs"] = True if self._chat else 1
+            body["logprobs"] = 1
         try:
-            answer = await self._post(request.prefix, body)
+            answer = await self._post(request.prefix, body, Events(tell) if self._stream else None)
         except self._failed as error:
             return [Continuation((), "", (), StopReason.ERROR, str(error))] * count, Cost()
         found = [
@@ -269,7 +303,7 @@ class OpenAIEngine:
             return EngineError(f"the server at {self._transport.where} cannot score: {error}"), Cost()
         return Scored(scores), answer.cost(prompt, 0)
 
-    async def _post(self, prompt: Tokens, body: dict[str, Any]) -> Completion:
+    async def _post(self, prompt: Tokens, body: dict[str, Any], events: Events | None = None) -> Completion:
         """Send a request and read its answer.
 
         Raises:
@@ -277,15 +311,19 @@ class OpenAIEngine:
             EngineError: the server refuses everything.
         """
         body = {"model": self.model, **body}
-        if self._chat:
-            body["messages"] = [{"role": "user", "content": self._codec.decode(prompt)}]
+        text = "" if self._token_ids and not self._chat else self._codec.decode(prompt)
+        messages = unpack(text) or ([{"role": "user", "content": text}] if self._chat else None)
+        if messages:
+            body["messages"] = messages
+            body |= {"logprobs": True} if "logprobs" in body else {}
         else:
-            body["prompt"] = list(prompt) if self._token_ids else self._codec.decode(prompt)
+            body["prompt"] = list(prompt) if self._token_ids else text
         body |= {"return_token_ids": True} if self._token_ids else {}
-        path = "chat/completions" if self._chat else "completions"
+        body |= {"stream": True, "stream_options": {"include_usage": True}} if events else {}
+        path = "chat/completions" if messages else "completions"
         body = {name: value for name, value in (body | self._extra).items() if value is not None}
-        content = await self._transport.post(path, body)
+        content = await self._transport.post(path, body, events)
         try:
-            return Completion.read(content)
+            return Completion.read(content) if content or not events else events.completion()
         except ValueError as error:
             raise self._failed(f"the server at {self._transport.where} answers rubbish: {error}") from None

@@ -42,6 +42,7 @@ class Row:
         paid: tokens of the sequence this request has already computed for a shared stem.
         drawn: tokens drawn so far, while the row is not live.
         logprobs: their log-probabilities.
+        told: drawn tokens that were reported while the row was live.
     """
 
     job: Job
@@ -51,6 +52,7 @@ class Row:
     paid: int = 0
     drawn: Tokens = ()
     logprobs: tuple[float, ...] = ()
+    told: int = 0
 
 
 class LiveRows:
@@ -141,6 +143,12 @@ class LiveRows:
     def scores(self, row: int) -> tuple[float, ...]:
         """Return the log-probabilities of the tokens drawn for a row."""
         return tuple(self.logprobs[row, : self.host[0, row]].tolist())
+
+    def news(self, row: int) -> tuple[Tokens, tuple[float, ...]]:
+        """Return the tokens drawn for a row since the last call, and their log-probabilities."""
+        told, count = self.rows[row].told, int(self.host[0, row])
+        self.rows[row].told = count
+        return tuple(self.tokens[row, told:count].tolist()), tuple(self.logprobs[row, told:count].tolist())
 
     def remove(self, finished: Sequence[int]) -> tuple[list[int], list[int]]:
         """Drop finished rows and return (sources, targets): which rows of the cache must move where.

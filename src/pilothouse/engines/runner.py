@@ -2,87 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import cast
 
-from pilothouse.core.errors import ConfigError, EngineError
-from pilothouse.core.problems import Posed
-from pilothouse.core.requests import (
-    Call,
-    Continuation,
-    Logprob,
-    Reply,
-    Request,
-    Sample,
-    Sampled,
-    StopReason,
-    Value,
-)
-from pilothouse.core.results import Cost, Result
-from pilothouse.core.seeds import SeedTree
-from pilothouse.engines.base import Answer, Engine, RemoteEngine
+from pilothouse.core.requests import Value
+from pilothouse.core.results import Result
+from pilothouse.engines.base import Engine
+from pilothouse.engines.desks import Desks
 from pilothouse.engines.functions import Functions
-from pilothouse.programs.base import Program, Steps
+from pilothouse.engines.session import Job, Outcome, Session, session_tickets
 
-WAIT_S = 0.002  #: pause between looks at engines that are all waiting for other machines
-
-
-@dataclass(frozen=True)
-class Job:
-    """One program to run on one problem.
-
-    Args:
-        program: the program.
-        posed: the problem as the program sees it.
-        seeds: node of the run's seed tree from which the program's samples are seeded.
-    """
-
-    program: Program
-    posed: Posed
-    seeds: SeedTree
-
-
-@dataclass(eq=False)
-class _Run:
-    """A program under way: the replies it waits for and what it has spent."""
-
-    index: int
-    job: Job
-    steps: Steps
-    started: float
-    replies: list[Reply | EngineError | None] | None = None  # None until the program has been started
-    missing: int = 0
-    asked: int = 0
-    cost: Cost = field(default_factory=Cost)
-
-    @property
-    def title(self) -> str:
-        return f"program '{self.job.program.name or type(self.job.program).__name__}' on problem '{self.job.posed.id}'"
-
-
-@dataclass(eq=False)
-class _Desk:
-    """An engine and what waits for it: by ticket, the program and the reply's place in its list."""
-
-    engine: Engine | Functions
-    waiting: dict[int, tuple[_Run, int]] = field(default_factory=dict[int, tuple[_Run, int]])
-
-    def __post_init__(self) -> None:
-        self.waits_elsewhere = isinstance(self.engine, RemoteEngine | Functions)
-
-    def poll(self, *, alone: bool) -> Sequence[Answer]:
-        """Return new answers; wait for one if this desk is the only busy one or if its engine does the work itself."""
-        answers = self.engine.finished() if self.waits_elsewhere and not alone else self.engine.poll()  # pyright: ignore[reportAttributeAccessIssue]
-        if not answers and (alone or not self.waits_elsewhere):
-            raise EngineError(
-                f"{type(self.engine).__name__} answered nothing though {len(self.waiting)} requests wait for it; "
-                "its poll must not return an empty list before they are answered"
-            )
-        return answers
+__all__ = ["Job", "Runner"]
 
 
 class Runner:
@@ -97,7 +28,7 @@ class Runner:
     continuations with ``StopReason.ERROR`` and the reason as ``detail``. ``Logprob`` and ``Value`` have no such reply:
     their ``EngineError`` is raised inside the program, at the ``yield``, once the rest of the list is answered; the
     program may catch it. Whatever a program does not catch ends the run, with a note that names the program; so does
-    an engine that breaks down altogether.
+    an engine that breaks down altogether. In a ``session`` it is that program's outcome alone.
 
     Args:
         engines: engines by policy name; a single engine serves the name "policy".
@@ -117,19 +48,21 @@ class Runner:
         tool_threads: int = 0,
     ) -> None:
         named = {"policy": engines} if isinstance(engines, Engine) else engines
-        self._functions = Functions(tools or {}, scorers or {}, threads=tool_threads)
-        self._function_desk = _Desk(self._functions)
-        # One desk an engine, also for an engine with two names: its replies come out of one poll.
-        desks = {id(engine): _Desk(engine) for engine in named.values()}
-        self._engine_desks = {name: desks[id(engine)] for name, engine in named.items()}
-        self._desks = [*desks.values(), self._function_desk]
+        self._desks = Desks(named, Functions(tools or {}, scorers or {}, threads=tool_threads))
         self._max_active = max_active or math.inf
-        # Tickets never repeat within a process: late replies to a run that was given up are told apart by them.
-        self._tickets = itertools.count(time.monotonic_ns())
+        self._tickets = session_tickets()
 
     def run(self, jobs: Iterable[Job]) -> list[Result]:
         """Run every job and return the results in the order of the jobs, each with its cost."""
         return [result for _, result in sorted(self.stream(jobs), key=lambda pair: pair[0])]
+
+    def session(self) -> Session:
+        """Return an empty session, for jobs that arrive while others run; close it before the next one.
+
+        Raises:
+            ConfigError: another session or stream of this runner is not finished.
+        """
+        return Session(self._desks, self._tickets)
 
     def stream(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Result]]:
         """Yield each job's position and result as soon as it is finished; exhaust or close it before the next one.
@@ -142,119 +75,19 @@ class Runner:
                 engine, scorer or tool that does not exist; or another stream of this runner is not finished.
             EngineError: an engine broke down, or refused a ``Logprob`` or ``Value`` and the program did not catch it.
         """
-        if any(desk.waiting for desk in self._desks):
-            raise ConfigError("this runner still drives another stream; exhaust or close it, or make another Runner")
         pending = enumerate(jobs)
-        active: set[_Run] = set()
-        try:
+        with self.session() as session:
             while True:
-                while len(active) < self._max_active and (job := next(pending, None)):
-                    active.add(run := self._start(*job))
-                    if result := self._advance(run):
-                        active.discard(run)
-                        yield run.index, result
-                if not active:
+                while len(session) < self._max_active and (item := next(pending, None)):
+                    if outcome := session.submit(*item):
+                        yield item[0], _result(outcome)
+                if not len(session):
                     return
-                for run in self._collect():
-                    if result := self._advance(run):
-                        active.discard(run)
-                        yield run.index, result
-        finally:
-            for run in active:
-                run.steps.close()
-            for desk in self._desks:
-                desk.waiting.clear()
-
-    def _start(self, index: int, job: Job) -> _Run:
-        run = _Run(index, job, job.program(job.posed), time.perf_counter())
-        if not isinstance(run.steps, Generator):
-            raise ConfigError(f"{run.title} is not a generator; its __call__ must yield lists of requests")
-        return run
-
-    def _advance(self, run: _Run) -> Result | None:
-        """Resume a program with its replies until it waits again, or return its result."""
-        while not run.missing:
-            try:
-                refusal = next((reply for reply in run.replies or () if isinstance(reply, EngineError)), None)
-                requests = run.steps.throw(refusal) if refusal else run.steps.send(cast(list[Reply], run.replies))
-            except StopIteration as stop:
-                result = stop.value
-                break
-            except Exception as error:
-                error.add_note(f"in {run.title}")
-                raise
-            self._ask(run, requests)
-        else:
-            return None
-        if not isinstance(result, Result):
-            raise ConfigError(f"{run.title} returned {_kind(result)}; end it with 'return Result(answer=...)'")
-        return replace(result, cost=replace(run.cost, seconds=time.perf_counter() - run.started))
-
-    def _ask(self, run: _Run, requests: Any) -> None:
-        """Hand a program's requests to the desks that answer them."""
-        if not isinstance(requests, list):
-            raise ConfigError(f"{run.title} yielded {_kind(requests)}; yield a list of requests")
-        replies: list[Reply | EngineError | None] = []
-        for request in cast(list[Request], requests):
-            desk = self._route(run, request)
-            if isinstance(request, Sample) and request.seed is None:
-                request = replace(request, seed=(run.job.seeds / "sample" / run.asked).integer())
-            run.asked += 1
-            ticket = next(self._tickets)
-            try:
-                desk.engine.submit(ticket, cast(Any, request))
-            except EngineError as error:
-                replies.append(_refused(request, error))
-            else:
-                desk.waiting[ticket] = (run, len(replies))
-                run.missing += 1
-                replies.append(None)
-        run.replies = replies
-
-    def _route(self, run: _Run, request: Request) -> _Desk:
-        """Return the desk that answers a request."""
-        match request:
-            case Sample(policy=name) | Logprob(policy=name):
-                kind, known = "engine", self._engine_desks
-            case Value(policy=name):
-                kind = "scorer or engine"
-                known = {**self._engine_desks, **dict.fromkeys(self._functions.scorers, self._function_desk)}
-            case Call(tool=name):
-                kind, known = "tool", dict.fromkeys(self._functions.tools, self._function_desk)
-            case _:
-                raise ConfigError(f"{run.title} yielded a list with {_kind(request)}; yield a list of requests")
-        if name not in known:
-            names = ", ".join(f"'{known_name}'" for known_name in sorted(known)) or "none"
-            raise ConfigError(f"{run.title} asks for {kind} '{name}'; the runner was given {names}")
-        return known[name]
-
-    def _collect(self) -> list[_Run]:
-        """Let the engines work until there are replies; return the programs that can resume, in order of reply."""
-        busy = [desk for desk in self._desks if desk.waiting]
-        polled = [(desk, desk.poll(alone=len(busy) == 1)) for desk in busy]
-        if not any(answers for _, answers in polled):
-            time.sleep(WAIT_S)
-        ready: list[_Run] = []
-        for desk, answers in polled:
-            for ticket, reply, cost in answers:
-                if ticket not in desk.waiting:
-                    continue
-                run, place = desk.waiting.pop(ticket)
-                assert run.replies is not None
-                run.replies[place] = reply
-                run.cost += replace(cost, calls=1, seconds=0.0)
-                run.missing -= 1
-                if not run.missing:
-                    ready.append(run)
-        return ready
+                for index, outcome in session.poll():
+                    yield cast(int, index), _result(outcome)
 
 
-def _refused(request: Request, error: EngineError) -> Reply | EngineError:
-    """Return what a program is told when its engine can never answer a request."""
-    if isinstance(request, Sample):
-        return Sampled((Continuation((), "", (), StopReason.ERROR, str(error)),) * request.n)
-    return error
-
-
-def _kind(item: object) -> str:
-    return "nothing" if item is None else f"a {type(item).__name__}"
+def _result(outcome: Outcome) -> Result:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -13,6 +13,7 @@ import httpx
 
 from pilothouse.core.errors import ConfigError, EngineError
 from pilothouse.core.seeds import SeedTree
+from pilothouse.engines.events import CONTENT_TYPE, Events
 
 TRY_AGAIN = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 LONGEST_PAUSE_S = 60.0
@@ -89,12 +90,13 @@ class Transport:
         self._retries, self._backoff_s, self._max_body = retries, backoff_s, max_body
         self._rng = seeds.numpy()
 
-    async def post(self, path: str, body: dict[str, Any]) -> bytes:
-        """Return the body of the response.
+    async def post(self, path: str, body: dict[str, Any], events: Events | None = None) -> bytes:
+        """Return the body of the response; empty if it came as events.
 
         Args:
             path: path below ``base_url``.
             body: JSON object to send.
+            events: read the response line by line if the server sends it so; a broken one is not asked for again.
 
         Raises:
             RequestFailed: no usable answer within the attempts and the deadline, or the server refuses this request.
@@ -108,14 +110,14 @@ class Transport:
                 allowed = min(self._timeout_s, max(0.0, end - time.monotonic()))
                 try:
                     async with asyncio.timeout(allowed):
-                        return await self._attempt(path, body)
+                        return await self._attempt(path, body, events)
                 except TimeoutError:
                     trouble = _TryAgain(f"is too slow: no answer in {allowed:.3g} s; raise timeout_s and deadline_s")
                 except _TryAgain as error:
                     trouble = error
                 pause = min(LONGEST_PAUSE_S, self._backoff_s * 2 ** (attempt - 1)) * self._rng.uniform(0.5, 1.5)
                 pause = max(pause, trouble.pause_s)
-                if attempt > self._retries or time.monotonic() + pause >= end:
+                if (events and events.begun) or attempt > self._retries or time.monotonic() + pause >= end:
                     raise RequestFailed(f"the server at {self.where} {trouble} (attempts: {attempt})")
                 await asyncio.sleep(pause)
 
@@ -123,9 +125,12 @@ class Transport:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _attempt(self, path: str, body: dict[str, Any]) -> bytes:
+    async def _attempt(self, path: str, body: dict[str, Any], events: Events | None) -> bytes:
         try:
             async with self._client.stream("POST", path, json=body) as response:
+                if events and response.is_success and CONTENT_TYPE in response.headers.get("content-type", ""):
+                    await self._listen(response, events)
+                    return b""
                 content = await self._read(response)
         except httpx.DecodingError as error:
             raise RequestFailed(f"the server at {self.where} answers rubbish: {error}") from error
@@ -142,6 +147,17 @@ class Transport:
         if fix := "correct base_url" if response.is_redirect else FIXES.get(status):
             raise EngineError(f"the server at {self.where} refuses: {said}; {fix}")
         raise RequestFailed(f"the server at {self.where} refuses this request: {said}")
+
+    async def _listen(self, response: httpx.Response, events: Events) -> None:
+        size = 0
+        async for line in response.aiter_lines():
+            size += len(line)
+            if size > self._max_body:
+                raise RequestFailed(f"the server at {self.where} answers with more than {self._max_body} bytes")
+            try:
+                events.line(line)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise RequestFailed(f"the server at {self.where} answers rubbish: {self._clean(str(error))}") from None
 
     async def _read(self, response: httpx.Response) -> bytes:
         content = bytearray()

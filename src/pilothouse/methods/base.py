@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from pilothouse.core.cards import Card, Evidence
 from pilothouse.core.errors import ConfigError, nearest
+from pilothouse.core.seeds import SeedTree
 from pilothouse.programs.base import Program
 from pilothouse.reports.progress import Progress
 from pilothouse.training.config import RunConfig, read_toml, resolve
@@ -19,6 +20,9 @@ from pilothouse.training.recipe import PolicyGradient
 
 #: The experiment behind a method's claim: takes a scale ("smoke", "small", "gpu"), an output folder and a progress.
 Reproduce: TypeAlias = Callable[[str, Path, Progress], Evidence]
+
+#: What a method reads off a search's trace: a table, a row a line; draws from the node of the seed tree it is given.
+Report: TypeAlias = Callable[[Mapping[str, Any], SeedTree], list[dict[str, Any]]]
 
 SCALES = ("smoke", "small", "gpu")
 
@@ -32,12 +36,14 @@ class Method:
         recipe: the composition with the paper's settings, for training.
         reproduce: runs the claim.
         search: how it attempts a problem when it searches or serves; by default as it does in training.
+        report: what it reads off the trace of such a search, shown beside the answer.
     """
 
     card: Card
     recipe: PolicyGradient
     reproduce: Reproduce
     search: Program | None = None
+    report: Report | None = None
 
     @property
     def program(self) -> Program:

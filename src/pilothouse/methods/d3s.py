@@ -28,7 +28,7 @@ METHOD = Method(
         family="credit",
         formula="rows: argmax Var(A_S) over the batch; tokens: top K by |A| x entropy; both shares grow linearly; "
         "mean over the kept tokens",
-        settings="the paper does not publish its shares: episodes 0.3 to 0.6, tokens 0.5 to 1, some 35 % of the tokens",
+        settings="the paper does not publish its shares; here episodes 0.3 to 0.6, tokens 0.5 to 1: 35 % of the tokens",
         departures="group of 8; clip 0.2 and 0.28 without KL; entropies of the policy before the update; the "
         "mean is over the kept tokens (the paper's divisor is not known)",
         claim="+4.5 points pass@1 over GRPO on seven mathematics benchmarks with under 20 % of its tokens (Qwen2.5-7B)",

@@ -126,7 +126,7 @@ def run_search(
             append_rows(store.path / "traces.jsonl", (_record(str(budget or ""), a) for a in wave))
         rows.append(found.searched(str(budget or "")))
         attempts = found.attempts
-    return _finish(store, what, task.name, rows, attempts)
+    return _finish(store, what, task.name, rows, attempts, seeds)
 
 
 def _limit(program: Program, task: Any) -> int:
@@ -149,9 +149,17 @@ def _record(budget: str, found: Attempt) -> dict[str, Any]:
 
 
 def _finish(
-    store: RunStore, what: Searching, task: str, rows: Sequence[Searched], attempts: Sequence[Attempt]
+    store: RunStore,
+    what: Searching,
+    task: str,
+    rows: Sequence[Searched],
+    attempts: Sequence[Attempt],
+    seeds: SeedTree,
 ) -> dict[str, Any]:
-    """Draw the first problem's search and, over several budgets, accuracy against cost; write ``result.json``."""
+    """Draw the first problem's search and, over several budgets, accuracy against cost; write ``result.json``.
+
+    A method that reads something off its traces adds a table for every problem of the last budget.
+    """
     example = attempts[0]
     trace = example.result.trace or {"kind": what.program.name, "nodes": _leaves(example)}
     prompt, answer = str(example.problem.prompt), example.result.answer
@@ -180,6 +188,12 @@ def _finish(
             title=f"{what.name} on {task}",
         )
         result["figure"] = str(curve)
+    method = methods().get(what.name)
+    if method is not None and method.report is not None:
+        result["report"] = [
+            {"problem": found.problem.id, "rows": method.report(found.result.trace, seeds / "report" / at)}
+            for at, found in enumerate(attempts)
+        ]
     store.write_result(result)
     return result
 

@@ -22,22 +22,35 @@ class Totals:
         tokens: tokens with a loss.
         sequences: episodes with at least one such token.
         max_length: the length limit of a response, in tokens.
+        weighted: tokens with a loss whose weight is not 0.
+        targets: tokens with a loss and a target for a value head.
     """
 
     tokens: int
     sequences: int
     max_length: int
+    weighted: int = 0
+    targets: int = 0
 
     @staticmethod
-    def of(mask: Bool[Tensor, "N T"], max_length: int | None = None) -> Totals:
+    def of(
+        mask: Bool[Tensor, "N T"],
+        max_length: int | None = None,
+        weights: Float[Tensor, "N T"] | None = None,
+        returns: Float[Tensor, "N T"] | None = None,
+    ) -> Totals:
         """Return the denominators of a batch.
 
         Args:
             mask: [N, T] tokens with a loss.
             max_length: the response length limit; T if not given.
+            weights: [N, T] credit of each token.
+            returns: [N, T] targets for a value head; NaN where there is none.
         """
         limit = mask.shape[1] if max_length is None else max_length
-        return Totals(int(mask.sum()), int(mask.any(dim=1).sum()), limit)
+        weighted = 0 if weights is None else int((mask & (weights != 0)).sum())
+        targets = 0 if returns is None else int((mask & ~returns.isnan()).sum())
+        return Totals(int(mask.sum()), int(mask.any(dim=1).sum()), limit, weighted, targets)
 
 
 @dataclass(frozen=True)
@@ -53,9 +66,10 @@ class Batch:
         sampler_logprobs: the sampler's log-probabilities, NaN where unknown.
         ref_logprobs: log-probabilities under the reference policy, if an objective needs them.
         entropy: entropy of the policy at each token, if an objective needs it; carries the gradient.
-        values: value head's estimates; carries the gradient.
+        values: value head's estimates of the state each token was chosen in; carries the gradient.
+        values_after: its estimates of the state after each token; carries the gradient.
         old_values: the estimates that credit was computed from.
-        returns: the value head's targets.
+        returns: the value head's targets; NaN at a token that has none, if the objective allows that.
         marks: tokens that the objective singled out of the whole optimiser step, see ``Objective.mark``.
     """
 
@@ -68,6 +82,7 @@ class Batch:
     ref_logprobs: Float[Tensor, "B T"] | None = None
     entropy: Float[Tensor, "B T"] | None = None
     values: Float[Tensor, "B T"] | None = None
+    values_after: Float[Tensor, "B T"] | None = None
     old_values: Float[Tensor, "B T"] | None = None
     returns: Float[Tensor, "B T"] | None = None
     marks: Bool[Tensor, "B T"] | None = None
@@ -81,7 +96,7 @@ class Objective(Part):
 
     Class attributes:
         needs: what the trainer must supply besides log-probabilities, of {"ref_logprobs", "entropy", "values",
-            "marks"}.
+            "values_after", "marks"}.
         weights_only: True when an episode whose weights are all 0 adds exactly nothing to loss and gradient, so that
             its forward pass can be skipped.
     """

@@ -42,3 +42,22 @@ class ValueLoss(Objective):
         loss = torch.maximum(error, clipped) / 2
         figures = shares(mask, batch.totals, value_loss=loss, value_clip=clipped > error)
         return aggregate(loss, mask, self.aggregation, batch.totals), figures
+
+
+class StepValueLoss(Objective):
+    """Squared distance of the value after a token to its target, where it has one: ``weighted-sft + 0.1*step-value``.
+
+    ``sum (V - target)^2 / (number of targets + 1e-3)``, as AlphaMath's notes on its implementation have it (Chen et al.
+    2024, arXiv 2405.03553, equation 8, second term). Only the ends of steps have targets; NaN is none.
+    """
+
+    name: ClassVar[str] = "step-value"
+    needs: ClassVar[frozenset[str]] = frozenset({"values_after"})
+
+    def __call__(self, batch: Batch) -> tuple[Float[Tensor, ""], dict[str, float]]:
+        """Return the loss, also as a metric."""
+        values, returns = self.supplied(batch.values_after, "values_after"), self.supplied(batch.returns, "returns")
+        held = batch.mask & ~returns.isnan()
+        error = (torch.where(held, values, 0.0) - torch.where(held, returns, 0.0)).square()
+        loss = error.sum() / (batch.totals.targets + 1e-3)
+        return loss, {"step_value_loss": float(loss.detach())}

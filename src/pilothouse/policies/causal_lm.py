@@ -10,14 +10,16 @@ from typing import Any, Self
 
 import torch
 from jaxtyping import Bool, Float, Int
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.functional import pad as widen
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.problems import Problem
 from pilothouse.core.requests import Tokens
-from pilothouse.policies.heads import ValueHead
+from pilothouse.policies.heads import HeadSettings, ValueHead
 from pilothouse.policies.loading import load_model, load_tokenizer, model_folder, place
 from pilothouse.policies.lora import LoRA, attach, merged
 from pilothouse.policies.scoring import SplitModel, TokenScores, pad
@@ -52,7 +54,7 @@ class CausalPolicy:
         model: a Hugging Face causal language model, already on its device.
         tokenizer: its tokenizer.
         lora: train a low-rank adapter instead of the model's own weights.
-        value_head: add a value head on the last hidden states.
+        value_head: add a value head on the last hidden states; settings make it more than a linear map.
         seed: seed of the adapter's weights.
 
     Attributes:
@@ -68,7 +70,7 @@ class CausalPolicy:
         tokenizer: PreTrainedTokenizerBase,
         *,
         lora: LoRA | None = None,
-        value_head: bool = False,
+        value_head: bool | HeadSettings = False,
         seed: int = 0,
     ) -> None:
         self.adapter: Any = attach(model, lora, seed) if lora else None
@@ -78,7 +80,8 @@ class CausalPolicy:
         config: Any = model.config.get_text_config()
         self.eos_ids = _eos_ids(model, tokenizer)
         self.context = int(getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length)
-        self.value_head = ValueHead(config.hidden_size).to(self.device) if value_head else None
+        settings = value_head if isinstance(value_head, HeadSettings) else None
+        self.value_head = ValueHead(config.hidden_size, settings).to(self.device) if value_head else None
         self.frozen = False
         self._split = SplitModel(self.model)
 
@@ -90,7 +93,7 @@ class CausalPolicy:
         device: str = "auto",
         dtype: str = "auto",
         lora: LoRA | None = None,
-        value_head: bool = False,
+        value_head: bool | HeadSettings = False,
         seed: int = 0,
     ) -> Self:
         """Load a policy from a folder or the hub.
@@ -100,19 +103,26 @@ class CausalPolicy:
             device: a torch device; "auto" takes the GPU if there is one.
             dtype: a torch dtype's name; "auto" means bfloat16 on a GPU and float32 elsewhere.
             lora: train a low-rank adapter instead of the model's own weights.
-            value_head: add a value head; its weights are read if the folder has them.
+            value_head: add a value head; its weights and settings are read if the folder has them.
             seed: seed of a fresh adapter's weights.
 
         Raises:
-            ConfigError: no model or no tokenizer there, or a device or dtype that does not exist.
+            ConfigError: no model or no tokenizer there, a device or dtype that does not exist, or other settings of the
+                value head than those its weights were trained with.
         """
         where, kind = place(device, dtype)
         source = model_folder(source)
         tokenizer = load_tokenizer(source)
         model = load_model(source, kind).to(where)  # pyright: ignore[reportArgumentType]
-        policy = cls(model, tokenizer, lora=lora, value_head=value_head, seed=seed)
         saved = Path(source) / VALUE_FILE
-        if policy.value_head is not None and saved.is_file():
+        there = bool(value_head) and saved.is_file()
+        if there:
+            with safe_open(saved, "pt") as file:
+                told = isinstance(value_head, HeadSettings)
+                settings = value_head if isinstance(value_head, HeadSettings) else HeadSettings()
+                value_head = settings.saved(file.metadata(), str(saved), told=told)
+        policy = cls(model, tokenizer, lora=lora, value_head=value_head, seed=seed)
+        if there and policy.value_head is not None:
             policy.value_head.load_state_dict(load_file(saved))
         return policy
 
@@ -132,7 +142,8 @@ class CausalPolicy:
         if self.adapter is not None:
             self.adapter.save_pretrained(folder / "adapter")
         if self.value_head is not None:
-            save_file(self.value_head.state_dict(), folder / VALUE_FILE)
+            metadata = self.value_head.settings.to_metadata()
+            save_file(self.value_head.state_dict(), folder / VALUE_FILE, metadata=metadata)
 
     @property
     def device(self) -> torch.device:
@@ -225,6 +236,8 @@ class CausalPolicy:
         temperature: Float[Tensor, " B"] | float = 1.0,
         entropy: bool = False,
         values: bool = False,
+        values_after: bool = False,
+        dropout: Int[Tensor, "B T+1"] | None = None,
         chunk_tokens: int | None = None,
     ) -> TokenScores:
         """Return the log-probability of each masked token, differentiable in the weights.
@@ -238,14 +251,30 @@ class CausalPolicy:
             temperature: [B] softmax temperature of each row, or one for all.
             entropy: also return the entropy at each token.
             values: also return the value head's estimate of the state each token was chosen in.
+            values_after: also return its estimate of the state after each token.
+            dropout: [B, T+1] a number of its own for the state before each token and after the last, from which the
+                value head's dropout is drawn; ``None`` drops nothing.
             chunk_tokens: tokens whose logits are in memory at a time; by default what fits 64 MiB.
 
         Raises:
             ConfigError: values are asked for and there is no value head.
         """
-        if values and self.value_head is None:
+        if (values or values_after) and self.value_head is None:
             raise ConfigError("this policy has no value head; load it with value_head=True")
         mask = mask.to(self.device)
+        if values_after:  # the state after a token is the one in which the next is chosen, one more at the end
+            wide = self.token_scores(
+                prompts,
+                widen(tokens, (0, 1)),
+                widen(mask, (0, 1)) | widen(mask, (1, 0)),
+                temperature=temperature,
+                entropy=entropy,
+                values=True,
+                dropout=dropout,
+                chunk_tokens=chunk_tokens,
+            )
+            assert wide.values is not None
+            return wide.cut(mask, values=values)
 
         def spread(flat: Tensor) -> Tensor:
             return torch.zeros(mask.shape, device=flat.device).masked_scatter(mask, flat)
@@ -260,7 +289,10 @@ class CausalPolicy:
             logprobs, spreads, hidden = self._split.scores(
                 prompts, tokens, mask, heat, entropy=entropy, chunk_tokens=chunk_tokens
             )
-            worth = spread(self.value_head(hidden)) if values and self.value_head is not None else None
+            worth = None
+            if values and self.value_head is not None:
+                keys = None if dropout is None else dropout[:, : mask.shape[1]].to(self.device)[mask]
+                worth = spread(self.value_head(hidden, keys))
             return TokenScores(spread(logprobs), spread(spreads) if entropy else None, worth)
 
     @torch.no_grad()

@@ -30,11 +30,29 @@ class TokenScores:
         logprobs: [B, T] log-probability of each token.
         entropy: [B, T] entropy of the distribution each token was drawn from, in nats, if asked for.
         values: [B, T] value of the state each token was chosen in, if asked for.
+        values_after: [B, T] value of the state after each token, if asked for.
     """
 
     logprobs: Float[Tensor, "B T"]
     entropy: Float[Tensor, "B T"] | None = None
     values: Float[Tensor, "B T"] | None = None
+    values_after: Float[Tensor, "B T"] | None = None
+
+    def cut(self, mask: Bool[Tensor, "B T"], *, values: bool) -> TokenScores:
+        """Return these scores of T+1 tokens as those of T, where the value before a token is that after the one before.
+
+        Args:
+            mask: [B, T] the tokens wanted.
+            values: whether values before tokens are wanted as well.
+        """
+
+        def kept(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else torch.where(mask, tensor[:, :-1], 0.0)
+
+        assert self.values is not None
+        after = torch.where(mask, self.values[:, 1:], 0.0)
+        logprobs = torch.where(mask, self.logprobs[:, :-1], 0.0)
+        return TokenScores(logprobs, kept(self.entropy), kept(self.values) if values else None, after)
 
 
 def pack(

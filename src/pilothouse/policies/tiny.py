@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from pilothouse.core.errors import ConfigError, nearest
 from pilothouse.core.parts import Settings
 from pilothouse.policies.causal_lm import CausalPolicy
+from pilothouse.policies.heads import HeadSettings
 
 SPECIAL = ("<pad>", "<eos>", "<unk>")
 
@@ -71,7 +72,7 @@ def character_tokenizer(character_set: str, context: int = 256) -> PreTrainedTok
 
 
 def tiny_policy(
-    character_set: str, seed: int, size: str | TinyShape = "1m", *, value_head: bool = False
+    character_set: str, seed: int, size: str | TinyShape = "1m", *, value_head: bool | HeadSettings = False
 ) -> CausalPolicy:
     """Return a freshly initialised Qwen3-architecture policy over characters; the global RNG is left as it was.
 
@@ -79,7 +80,7 @@ def tiny_policy(
         character_set: the characters the policy reads and writes.
         seed: seed of the weights.
         size: a name of ``SIZES`` or a shape of your own.
-        value_head: whether to add a value head.
+        value_head: whether to add a value head; settings make it more than a linear map.
 
     Raises:
         ConfigError: the size is unknown or the character set empty.

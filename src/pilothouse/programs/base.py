@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Annotated, Any, ClassVar, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
@@ -14,6 +14,9 @@ from pilothouse.core.requests import Reply, Request
 from pilothouse.core.results import Result
 
 Steps: TypeAlias = Generator[list[Request], list[Reply], Result]
+
+#: When a piece of an answer is final: when it is drawn, once the program goes on from it, or at the end.
+Settles: TypeAlias = Literal["token", "step", "end"]
 
 
 class Sampling(Settings):
@@ -58,6 +61,14 @@ class Program(Part):
     def needs_scorer(self) -> bool:
         """Return whether it asks a scorer under these settings."""
         return self.scores
+
+    def settles(self) -> Settles:
+        """Return when a piece of its answer is final, so that it can be sent to the user while the rest is made.
+
+        "token": it makes one ``Sample`` request, whose continuations are the choices. "step": what the prefixes of all
+        samples of one list share is never taken back, as in a beam of width 1. "end": only the answer is final.
+        """
+        return "end"
 
     def fitted(self, *, limit: int, stop: tuple[str, ...], step_end: str) -> Self:
         """Return the program with the task's conventions where it sets none of its own.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from pilothouse.core.errors import ConfigError
 from pilothouse.core.parts import LISTED
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Sampled
@@ -60,6 +61,16 @@ class BudgetedGroup(Program):
     def group_size(self) -> int:
         """G."""
         return self.n
+
+    def sized(self, samples: int) -> Self:
+        """Return a group of ``samples``.
+
+        Raises:
+            ConfigError: the budgets cannot share them equally.
+        """
+        if samples % len(self.budgets):
+            raise ConfigError(f"{len(self.budgets)} budgets cannot share {samples} responses: give a multiple of them")
+        return self.model_copy(update={"n": samples})
 
     def announcement(self, place: int) -> str:
         """Return the text that announces a budget.

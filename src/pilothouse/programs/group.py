@@ -10,7 +10,7 @@ from pilothouse.core.episodes import Episode
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Sample, Sampled
 from pilothouse.core.results import Result
-from pilothouse.programs.base import Program, Sampling, Steps
+from pilothouse.programs.base import Program, Sampling, Settles, Steps
 
 
 class Group(Program):
@@ -29,6 +29,10 @@ class Group(Program):
     def group_size(self) -> int:
         """G."""
         return self.n
+
+    def settles(self) -> Settles:
+        """Return that every token is final when it is drawn."""
+        return "token"
 
     def sized(self, samples: int) -> Self:
         """Return a group of ``samples``."""

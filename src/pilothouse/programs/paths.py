@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pilothouse.core.episodes import Episode, Segment
@@ -57,6 +58,14 @@ class Path:
         """Return the path with the score of its newest step."""
         return replace(self, scores=(*self.scores, score))
 
+    def valued(self, values: Sequence[float]) -> Path:
+        """Return the path whose steps say what the state after each of them is worth.
+
+        Args:
+            values: one a step; NaN where nobody said.
+        """
+        return replace(self, steps=tuple(replace(step, value=v) for step, v in zip(self.steps, values, strict=True)))
+
     def cut(self, steps: int) -> Path:
         """Return its first ``steps`` steps, alive again if any were cut off; its node is then the caller's to set."""
         if steps >= len(self.steps):
@@ -65,6 +74,16 @@ class Path:
         return Path(
             self.tokens[:stop], self.logprobs[:stop], self.steps[:steps], scores=self.scores[:steps], node=self.node
         )
+
+    def answer(self, posed: Posed) -> str:
+        """Return the final answer of a response that the policy itself ended; empty for any other path.
+
+        Args:
+            posed: the problem.
+        """
+        if self.ended not in (StopReason.EOS, StopReason.STOP):
+            return ""
+        return posed.answer_of(posed.codec.decode(self.tokens))
 
     def episode(self, posed: Posed, temperature: float) -> Episode:
         """Return the path as an episode: every token was the policy's choice, and its steps are the segments.

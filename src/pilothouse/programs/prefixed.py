@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -98,6 +98,10 @@ class PrefixedGroup(Program):
     def group_size(self) -> int:
         """G."""
         return self.n
+
+    def sized(self, samples: int) -> Self:
+        """Return a group of ``samples``."""
+        return self.model_copy(update={"n": samples})
 
     def __call__(self, posed: Posed) -> Steps:
         """Yield one request for G samples; the answer is the first response's text.

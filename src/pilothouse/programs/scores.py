@@ -15,6 +15,8 @@ from pilothouse.programs.paths import Path
 #: scorer gave the whole partial response ("model"; the same figure as "last" for a scorer that reads whole prefixes).
 Aggregation: TypeAlias = Literal["prod", "min", "last", "model"]
 
+OUTCOME = "outcome"  #: the name by which a program that makes training data asks the task's verifier
+
 
 def ask(posed: Posed, path: Path, scorer: str = "value") -> Value:
     """Return the request for the worth of a path.
@@ -43,23 +45,25 @@ def worth(reply: Reply, who: str) -> float:
     return reply.value
 
 
-def probability(reply: Reply, who: str) -> float:
+def probability(reply: Reply, who: str, score_range: tuple[float, float] = (0.0, 1.0)) -> float:
     """Return a process reward in [0, 1].
 
     Args:
         reply: the answer to ``ask``.
         who: what was scored, for the message: "particle 3".
+        score_range: the scorer's own range, which is mapped linearly to [0, 1].
 
     Raises:
-        DataError: it is NaN or outside [0, 1].
+        DataError: it is NaN or outside its range.
     """
     assert isinstance(reply, Valued)
-    if not 0 <= reply.value <= 1:
+    low, high = score_range
+    if not low <= reply.value <= high:
         raise DataError(
-            f"the scorer gave {who} the score {reply.value:g}: a process reward lies in [0, 1]; "
-            "squash it (a logit through a sigmoid, say), or use a scorer that is a probability"
+            f"the scorer gave {who} the score {reply.value:g}: a process reward lies in [{low:g}, {high:g}]; "
+            "squash it (a logit through a sigmoid, say), use a scorer that is a probability, or set score_range"
         )
-    return reply.value
+    return (reply.value - low) / (high - low)
 
 
 def aggregate(scores: Sequence[float], how: Aggregation) -> float:

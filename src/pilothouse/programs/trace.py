@@ -51,6 +51,12 @@ class Trace:
         """Set facts of a node."""
         self.nodes[node].update(facts)
 
+    def root_of(self, node: int) -> int:
+        """Return the first step that a node descends from."""
+        while self.nodes[node]["parent"]:
+            node = self.nodes[node]["parent"]
+        return node
+
     def choose(self, node: int) -> None:
         """Mark a node and all it grew from as chosen."""
         at: int | None = node

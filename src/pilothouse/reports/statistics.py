@@ -231,6 +231,43 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = 0.9
     return Interval(mean, mean - half, mean + half, level, n)
 
 
+def spearman(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the rank correlation of two lists of figures, ties at their mean rank; NaN where one of them is constant.
+
+    Args:
+        a: [n] figures.
+        b: [n] figures.
+
+    Raises:
+        ValueError: the lists differ in length.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"a correlation needs two lists of one length, not {len(a)} and {len(b)}")
+    ranks = [_mean_ranks(np.asarray(values, dtype=float)) for values in (a, b)]
+    centred = [values - values.mean() if len(values) else values for values in ranks]
+    norm = math.sqrt(float((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
+    return float((centred[0] * centred[1]).sum()) / norm if norm else math.nan
+
+
+def _mean_ranks(values: np.ndarray) -> np.ndarray:
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
+
+
+def auc(high: Sequence[float], low: Sequence[float]) -> float:
+    """Return the chance that one of ``high`` exceeds one of ``low``, ties counting half: the area under the ROC curve.
+
+    Args:
+        high: scores of what should score high; at least one.
+        low: scores of what should score low; at least one.
+
+    Source: Mann & Whitney 1947; Hanley & McNeil 1982.
+    """
+    above, below = np.sort(np.asarray(high, dtype=float)), np.sort(np.asarray(low, dtype=float))
+    wins = np.searchsorted(below, above, "left").sum() + np.searchsorted(below, above, "right").sum()
+    return float(wins / 2 / (len(above) * len(below)))
+
+
 def pass_at_k(n: int, correct: int, k: int) -> float:
     """Return the unbiased chance that one of ``k`` samples is right, from ``n`` drawn (Chen et al. 2021, equation 1).
 

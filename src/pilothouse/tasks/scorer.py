@@ -14,10 +14,12 @@ class Scorer(Part):
 
     Class attributes:
         of_policy: True when the policy's own value head answers instead of ``__call__``.
+        needs_answer: True when it reads what only the task knows of a problem, so that it cannot serve users.
     """
 
     catalogue: ClassVar[Catalogue] = Catalogue("scorer", "pilothouse.tasks")
     of_policy: ClassVar[bool] = False
+    needs_answer: ClassVar[bool] = False
 
     def refusal(self, task: Task) -> str:
         """Return why it cannot judge a task's responses, in a sentence that names what can; empty if it can."""
@@ -26,6 +28,21 @@ class Scorer(Part):
     def __call__(self, task: Task, problem: Problem, response: str) -> float:
         """Return the worth of a partial or whole response to a problem."""
         raise NotImplementedError
+
+
+def no_step_checker(task: Task, scorer: str) -> str:
+    """Return why a scorer that asks the task's step checker cannot judge its responses; empty if it can.
+
+    Args:
+        task: whose responses are to be judged.
+        scorer: the scorer's name.
+    """
+    if hasattr(task, "check_steps"):
+        return ""
+    return (
+        f"task '{task.name}' cannot check single steps, so scorer '{scorer}' cannot judge its responses: "
+        "give --scorer value-head, --scorer verifier, or your own as --scorer module:Class"
+    )
 
 
 class ExactSteps(Scorer):
@@ -37,17 +54,13 @@ class ExactSteps(Scorer):
     """
 
     name: ClassVar[str] = "exact-steps"
+    needs_answer: ClassVar[bool] = True
     right: float = 0.9
     wrong: float = 0.1
 
     def refusal(self, task: Task) -> str:
         """Return a sentence if the task cannot check steps."""
-        if hasattr(task, "check_steps"):
-            return ""
-        return (
-            f"task '{task.name}' cannot check single steps, so scorer 'exact-steps' cannot judge its responses: "
-            "give --scorer value-head, --scorer verifier, or your own as --scorer module:Class"
-        )
+        return no_step_checker(task, self.name)
 
     def __call__(self, task: Task, problem: Problem, response: str) -> float:
         """Return the score of a response whose last step may be cut short."""
@@ -59,6 +72,7 @@ class Verifier(Scorer):
     """Asks the task's verifier, as if the partial response were whole: an upper bound no user has at hand."""
 
     name: ClassVar[str] = "verifier"
+    needs_answer: ClassVar[bool] = True
 
     def __call__(self, task: Task, problem: Problem, response: str) -> float:
         """Return the reward; NaN if the verifier fails, which the searching program names."""

@@ -72,7 +72,14 @@ def examine() -> dict[str, Any]:
         found["gpu"] = f"{device.name}, {device.total_memory / 2**30:.0f} GiB"
     else:
         found["gpu"] = "none; everything runs on the processor"
-    extras = {"datasets": "hub", "peft": "lora", "math_verify": "math", "httpx": "remote", "tensorboard": "trackers"}
+    extras = {
+        "datasets": "hub",
+        "peft": "lora",
+        "math_verify": "math",
+        "httpx": "remote",
+        "fastapi": "serve",
+        "tensorboard": "trackers",
+    }
     for module, extra in extras.items():
         there = importlib.util.find_spec(module) is not None
         found[f"extra {extra}"] = "ready" if there else f"absent: pip install 'pilothouse[{extra}]'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -58,6 +58,9 @@ class Trainer:
         self.runner = scored_runner(self.engine, config.scorer, config.task)
         self.order = PromptOrder(self.task.problems("train"), self.seeds / "data")
         self.optimizer = Optimizer(policy.trainable_parameters(), config.training)
+        # A resumed run makes the same policy before it restores, so these are the weights the run began with.
+        start = policy.trainable_parameters() if config.training.restart else {}
+        self.start = {name: weight.detach().clone() for name, weight in start.items()}
         if config.training.gradient_checkpointing:
             policy.gradient_checkpointing()
         reference = policy.reference() if "ref_logprobs" in config.needs else None
@@ -122,6 +125,7 @@ class Trainer:
             weights = weights * rollouts.train_mask
             row |= self.config.select.figures() | self.config.credit.figures()
         with clock("update"):
+            self._restart()
             row |= self.updater.update(rollouts, weights, step, self.seeds / "shuffle" / step)
             self.engine.policy_changed()
         with clock("record"):
@@ -136,6 +140,19 @@ class Trainer:
             "seconds": sum(lap.values()),
         }
         return row | {f"seconds/{phase}": seconds for phase, seconds in lap.items()}
+
+    def _restart(self) -> None:
+        """Go back to the weights the run began with, if each step is a round of its own."""
+        if self.config.training.restart:
+            self._set_weights(self.start)
+            self.optimizer = self.updater.optimizer = Optimizer(
+                self.policy.trainable_parameters(), self.config.training
+            )
+
+    def _set_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, weight in self.policy.trainable_parameters().items():
+                weight.copy_(weights[name])
 
     @property
     def length_limit(self) -> int:
@@ -235,9 +252,7 @@ class Trainer:
     def restore(self) -> None:
         """Continue from the newest whole checkpoint: rows recorded after it are dropped and made again."""
         saved = load_latest(self.store.path / "checkpoints", self.progress.warn)
-        with torch.no_grad():
-            for name, weight in self.policy.trainable_parameters().items():
-                weight.copy_(saved.weights[name])
+        self._set_weights(saved.weights)
         self.optimizer.load_state_dict(saved.state["optimizer"])
         self.order.cursor = saved.state["cursor"]
         torch.set_rng_state(saved.state["rng"])

@@ -11,11 +11,13 @@ from pilothouse.credit.base import Credit, Everything, Select
 from pilothouse.credit.grpo import GRPO
 from pilothouse.objectives.base import Objective
 from pilothouse.objectives.clipped import Clipped
+from pilothouse.policies.heads import HeadSettings
 from pilothouse.programs.base import Program
 from pilothouse.programs.group import Group
 from pilothouse.tasks.scorer import ExactSteps, Scorer
 
 Positive = Annotated[int, Field(ge=1)]
+_VALUES = {"values", "values_after"}
 
 
 class TrainingSettings(Settings):
@@ -35,6 +37,8 @@ class TrainingSettings(Settings):
         micro_tokens: padded tokens in one forward pass; changes speed and memory, never the result.
         chunk_tokens: tokens whose logits are in memory at a time; 0 takes what fits 64 MiB.
         gradient_checkpointing: recompute the network's activations in the backward pass to save memory.
+        restart: begin every step's update at the weights the run began with and with a fresh optimiser, instead of
+            where the step before left them: self-training in rounds, of which only the rollouts know the one before.
         refill: when a selector silences groups, draw up to this many times more prompts to fill the batch (DAPO's
             dynamic sampling); 1 draws none.
         eval_every: steps between held-out evaluations; 0 evaluates before and after only.
@@ -58,6 +62,7 @@ class TrainingSettings(Settings):
     micro_tokens: Positive = 4096
     chunk_tokens: Annotated[int, Field(ge=0)] = 0
     gradient_checkpointing: bool = False
+    restart: bool = False
     refill: Positive = 1
     eval_every: Annotated[int, Field(ge=0)] = 0
     eval_problems: Positive = 256
@@ -76,6 +81,7 @@ class PolicyGradient(Settings):
         credit: what each token's weight is.
         objective: the loss.
         scorer: judges partial responses, for programs that search with a process reward.
+        value_head: what the policy's value head does besides its linear map, if the method has one.
         training: the optimiser's settings.
 
     Raises:
@@ -87,12 +93,14 @@ class PolicyGradient(Settings):
     credit: Annotated[Credit, SLOT] = GRPO()
     objective: Annotated[Objective, SLOT] = Clipped()
     scorer: Annotated[Scorer, SLOT] = ExactSteps()
+    value_head: HeadSettings = HeadSettings()
     training: TrainingSettings = TrainingSettings()
 
     @property
-    def value_head(self) -> bool:
-        """Whether the policy needs a value head."""
-        return "values" in self.needs or (self.program.needs_scorer() and self.scorer.of_policy)
+    def head(self) -> HeadSettings | None:
+        """The value head that the policy needs; ``None`` if it needs none."""
+        needed = self.needs & _VALUES or (self.program.needs_scorer() and self.scorer.of_policy)
+        return self.value_head if needed else None
 
     @property
     def needs(self) -> frozenset[str]:
@@ -102,7 +110,8 @@ class PolicyGradient(Settings):
     @property
     def single_update(self) -> bool:
         """Whether each batch of rollouts is used for exactly one optimiser step, so that the ratio is exactly 1."""
-        return self.training.epochs == 1 and self.training.minibatches == 1
+        once = self.training.epochs == 1 and self.training.minibatches == 1
+        return once and not self.training.restart
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -116,16 +125,22 @@ class PolicyGradient(Settings):
                 f"credit '{self.credit.name}' needs {self.credit.problems_needed()} prompts a step and "
                 f"training.prompts is {self.training.prompts}: raise --prompts"
             )
-        if "values" in self.objective.requirements() and "values" not in self.credit.requirements():
+        learnt, taught = self.objective.requirements() & _VALUES, self.credit.teaches_values()
+        if learnt and not taught:
             raise ValueError(
                 "the objective trains a value head but no credit uses one: use --credit gae, or drop the value loss"
+            )
+        if learnt and learnt != {taught}:
+            raise ValueError(
+                f"the objective and credit '{self.credit.name}' mean the values of different states: 'value' goes with "
+                "--credit gae (the state before each token), 'step-value' with --credit imitation (the state after it)"
             )
         if "values" in self.credit.requirements() and "values" not in self.objective.requirements():
             raise ValueError(
                 f"credit '{self.credit.name}' reads a value head that nothing trains: "
                 "use --objective 'clipped + 0.5*value'"
             )
-        if self.program.needs_scorer() and self.scorer.of_policy and "values" not in self.objective.requirements():
+        if self.program.needs_scorer() and self.scorer.of_policy and not learnt:
             raise ValueError(
                 f"program '{self.program.name}' asks the policy's value head, which nothing trains: "
                 "use --objective 'clipped + 0.5*value' with --credit gae, or another --scorer"

@@ -17,6 +17,7 @@ from pilothouse.core.parts import validated
 from pilothouse.core.seeds import SeedTree
 from pilothouse.credit.diagnostics import ModelKind
 from pilothouse.policies.causal_lm import CausalPolicy
+from pilothouse.policies.heads import HeadSettings
 from pilothouse.policies.loading import place
 from pilothouse.policies.tiny import tiny_policy
 from pilothouse.policies.warm_cache import cached_warm_start
@@ -49,7 +50,7 @@ class Finished:
 
 
 def prepare_policy(
-    settings: PolicySettings, task: Task, seed: int, progress: Progress, *, value_head: bool = False
+    settings: PolicySettings, task: Task, seed: int, progress: Progress, *, value_head: HeadSettings | None = None
 ) -> CausalPolicy:
     """Return the policy that a configuration names; the tiny one is warm-started, from the cache if it was before.
 
@@ -63,7 +64,7 @@ def prepare_policy(
             device=settings.device,
             dtype=settings.dtype,
             lora=settings.lora,
-            value_head=value_head,
+            value_head=value_head or False,
             seed=(SeedTree(seed) / "weights").integer(),
         )
     if not task.character_set:
@@ -86,7 +87,8 @@ def prepare_policy(
     device, dtype = place(settings.device, settings.dtype)
     model = policy.model.to(device=device, dtype=dtype)  # pyright: ignore[reportCallIssue]
     seeds = SeedTree(seed) / "weights"
-    return CausalPolicy(model, policy.tokenizer, lora=settings.lora, value_head=value_head, seed=seeds.integer())
+    head = value_head or False
+    return CausalPolicy(model, policy.tokenizer, lora=settings.lora, value_head=head, seed=seeds.integer())
 
 
 def train(config: RunConfig, out: Path | None, progress: Progress) -> Finished:
@@ -150,10 +152,11 @@ def resume(path: Path, steps: int | None, progress: Progress, method: str = "") 
 def _trainer(config: RunConfig, store: RunStore, progress: Progress) -> tuple[Trainer, RunConfig]:
     for split in ("train", "test"):
         config.task.problems(split)  # data that cannot be read should not wait for a model to load
-    policy = prepare_policy(config.policy, config.task, config.seed, progress, value_head=config.value_head)
+    policy = prepare_policy(config.policy, config.task, config.seed, progress, value_head=config.head)
     if not config.training.learning_rate:
         count = sum(weight.numel() for weight in policy.model.parameters())
-        updates = config.training.epochs * config.training.minibatches
+        restarts = config.training.restart  # then every step has the whole rate to itself
+        updates = 1 if restarts else config.training.epochs * config.training.minibatches
         rate = default_learning_rate(count, config.policy.lora is not None, updates)
         config = config.model_copy(update={"training": config.training.model_copy(update={"learning_rate": rate})})
     return Trainer(config, policy, store, progress), config

@@ -10,8 +10,9 @@ from pilothouse.core.problems import Problem
 from pilothouse.core.requests import Codec, Value
 from pilothouse.engines.base import Engine
 from pilothouse.engines.runner import Runner
+from pilothouse.programs.scores import OUTCOME
 from pilothouse.tasks.base import Task
-from pilothouse.tasks.scorer import Scorer
+from pilothouse.tasks.scorer import Scorer, Verifier
 
 VALUE = "value"  #: the name programs ask scorers by
 
@@ -42,7 +43,7 @@ class Judge:
 def scored_runner(
     engine: Engine, scorer: Scorer, task: Task, *, tools: Mapping[str, Callable[..., str]] | None = None
 ) -> Runner:
-    """Return a runner over one engine whose ``Value`` requests go to ``scorer``.
+    """Return a runner over one engine whose ``Value`` requests go to ``scorer``, those for outcomes to the verifier.
 
     Args:
         engine: answers for the policy, and for its value head if the scorer is that.
@@ -50,9 +51,10 @@ def scored_runner(
         task: whose problems are attempted.
         tools: tools by name.
     """
+    outcome = {OUTCOME: Judge(Verifier(), task, engine.codec)}
     if scorer.of_policy:
-        return Runner({"policy": engine, VALUE: engine}, tools=tools)
-    return Runner(engine, scorers={VALUE: Judge(scorer, task, engine.codec)}, tools=tools)
+        return Runner({"policy": engine, VALUE: engine}, scorers=outcome, tools=tools)
+    return Runner(engine, scorers={VALUE: Judge(scorer, task, engine.codec), **outcome}, tools=tools)
 
 
 def check_scorer(needs_scorer: bool, program: str, scorer: Scorer, task: Task) -> None:

@@ -7,9 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from pilothouse.core.counter import row_key
 from pilothouse.core.errors import DivergedError
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.core.seeds import SeedTree
@@ -68,18 +69,20 @@ class Updater:
         figures: dict[str, list[float]] = defaultdict(list)
         for epoch in range(self.recipe.training.epochs):
             order = rows
+            dropout = (seeds / "dropout" / epoch).integer()
             if self.recipe.training.minibatches > 1:
                 order = rows[torch.randperm(len(rows), generator=(seeds / epoch).torch())]
             for part in order.chunk(self.recipe.training.minibatches):
-                for name, figure in self._step(rollouts, weights, returns, part, step).items():
+                for name, figure in self._step(rollouts, weights, returns, part, step, dropout).items():
                     figures[name].append(figure)
         return {name: math.fsum(values) / len(values) for name, values in figures.items()}
 
     def _step(
-        self, rollouts: Rollouts, weights: Tensor, returns: Tensor | None, rows: Tensor, step: int
+        self, rollouts: Rollouts, weights: Tensor, returns: Tensor | None, rows: Tensor, step: int, dropout: int
     ) -> dict[str, float]:
         """One optimiser step over ``rows``, in micro-batches that add up to the same gradient however they are cut."""
-        totals = Totals.of(rollouts.train_mask[rows], rollouts.max_length)
+        targets = None if returns is None else returns[rows]
+        totals = Totals.of(rollouts.train_mask[rows], rollouts.max_length, weights[rows], targets)
         if self.recipe.objective.ignores_weightless():
             rows = rows[(weights[rows] != 0).any(dim=1)]  # an episode of zero weight has exactly zero gradient
         if not len(rows):
@@ -94,13 +97,10 @@ class Updater:
             chosen = rows[bucket]
             part = rollouts.take(chosen)
             width = part.tokens.shape[1]
-            batch = self._batch(
-                part,
-                weights[chosen][:, :width],
-                None if returns is None else returns[chosen][:, :width],
-                None if marks is None else marks[chosen][:, :width],
-                totals,
-            )
+            targets = None if returns is None else returns[chosen][:, :width]
+            marked = None if marks is None else marks[chosen][:, :width]
+            keys = dropout_keys(dropout, chosen, width) if self.recipe.value_head.dropout else None
+            batch = self._batch(part, weights[chosen][:, :width], targets, marked, totals, keys)
             loss, figures = self.recipe.objective(batch)
             loss.backward()
             metrics["loss"] += float(loss.detach())
@@ -133,7 +133,13 @@ class Updater:
         return marks
 
     def _batch(
-        self, part: Rollouts, weights: Tensor, returns: Tensor | None, marks: Tensor | None, totals: Totals
+        self,
+        part: Rollouts,
+        weights: Tensor,
+        returns: Tensor | None,
+        marks: Tensor | None,
+        totals: Totals,
+        dropout: Tensor | None,
     ) -> Batch:
         needs, device = self.recipe.needs, self.policy.device
         scores = self.policy.token_scores(
@@ -143,6 +149,8 @@ class Updater:
             temperature=temperatures(part),
             entropy="entropy" in needs,
             values="values" in needs,
+            values_after="values_after" in needs,
+            dropout=dropout,
             chunk_tokens=self.recipe.training.chunk_tokens or None,
         )
 
@@ -160,6 +168,7 @@ class Updater:
             ref_logprobs=there(part.ref_logprobs),
             entropy=scores.entropy,
             values=scores.values,
+            values_after=scores.values_after,
             old_values=there(part.values),
             returns=there(returns),
             marks=there(marks),
@@ -214,3 +223,15 @@ class Updater:
 def temperatures(rollouts: Rollouts) -> Float[Tensor, " N"]:
     """Return the temperature each episode was sampled at: the policy that acted is the policy that learns."""
     return torch.tensor([e.temperature for e in rollouts.episodes])
+
+
+def dropout_keys(seed: int, rows: Int[Tensor, " B"], width: int) -> Int[Tensor, "B T+1"]:
+    """Return a number for each state of each episode: the same ones however episodes are put into micro-batches.
+
+    Args:
+        seed: of this pass over the rollouts.
+        rows: indices of the episodes among all.
+        width: response tokens T; there is one state more.
+    """
+    mine = torch.tensor([row_key(seed, row) for row in rows.tolist()], dtype=torch.long)
+    return mine[:, None] ^ (torch.arange(width + 1) << 32)

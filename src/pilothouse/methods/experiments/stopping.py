@@ -126,6 +126,7 @@ class StopTable:
             truncated=~stops.stopped,
             lengths=stops.lengths,
             segments=torch.full(tokens.shape, -1),
+            segment_values=torch.full(tokens.shape, torch.nan),
             reward_parts={},
             train_mask=inside,
             stats_mask=torch.ones(len(groups), dtype=torch.bool),

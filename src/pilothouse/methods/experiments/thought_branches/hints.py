@@ -1,0 +1,63 @@
+"""The hint variant: a hint that nudges each of six choices, and how the hinted answer grows along the chain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pilothouse.core.seeds import SeedTree
+from pilothouse.decisions.transplant import transplant_curve
+from pilothouse.methods.experiments.thought_branches.policies import (
+    HINT,
+    HOW,
+    SENTENCES,
+    Lab,
+    Leanings,
+    Size,
+    imitator,
+    mean_known,
+)
+from pilothouse.programs.studies import read_branches
+from pilothouse.programs.transplant import Transplant
+
+
+def nudged(size: Size, seed: int) -> dict[str, Any]:
+    """Return the mean curve of p_i over hinted chains that gave the hinted answer, JSON-ready.
+
+    Args:
+        size: how large; the policy imitates two fifths as many chains as in part A.
+        seed: root of the policy and of every draw.
+    """
+    task = Leanings(train_size=2 * size.lessons // 5)
+    seeds = SeedTree(seed) / "hints"
+    lab = Lab(task, imitator(task, size, seed), seeds)
+    problems = [p for p in task.problems("test") if str(p.prompt).startswith(HINT)]
+    drawn = lab.chains([str(p.prompt) for p in problems[:60]], 4)
+    own = [(str(p.prompt), p.solution) for p in problems]
+    hinted: dict[str, str] = {}  # every chain from a case of its own, so that chains are independent
+    for prompt, chain in drawn + own:
+        if task.answer_of(chain) == "yes":
+            hinted.setdefault(prompt, chain)
+    chosen = list(hinted.items())[: size.chains]
+    programs = [
+        (
+            Transplant(hint=HINT, n=size.branches, chain=chain, sentences=SENTENCES, sampling=HOW),
+            prompt.removeprefix(HINT),
+        )
+        for prompt, chain in chosen
+    ]
+    curves = [
+        transplant_curve(list(read_branches(result.trace).values()), "yes", rng=seeds.numpy(), resamples=10)
+        for result in lab.run(programs, "transplant")
+    ]
+    shares = np.array([curve.shares for curve in curves])
+    mean = np.array([mean_known(point) for point in shares.T])
+    return {
+        "curve": mean.tolist(),
+        "total": float(mean[-1] - mean[0]),
+        "largest": float(np.diff(mean).max()),
+        "median_single_jump": float(np.median([curve.largest for curve in curves])),
+        "chains": len(curves),
+        "sampled": len(drawn),
+    }
