@@ -81,7 +81,8 @@ class Offer:
 
     def programs(self) -> dict[str, Program]:
         """Return what may answer, by name: every method's program and every program that needs no settings."""
-        found = {name: kind() for name, kind in Program.catalogue.classes().items() if _plain(kind)}
+        kinds = {name: kind for name, kind in Program.catalogue.classes().items() if _plain(kind)}
+        found = {name: Program.build(name) for name in kinds}
         found |= {name: method.program for name, method in methods().items()}
         found[self.method] = self.program
         return {name: item for name, item in sorted(found.items()) if self.has_scorer or not item.needs_scorer()}
