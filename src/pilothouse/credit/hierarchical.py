@@ -33,8 +33,9 @@ def shortfall(
     Source: arXiv 2507.15844, algorithm 1.
     """
     judged, told = rewards.isfinite(), ~budget.isnan()
-    pairs = torch.stack([groups.double(), torch.where(told, budget, -1.0).double()], dim=1)
-    subgroup = pairs.unique(dim=0, return_inverse=True)[1]
+    pairs = list(zip(map(int, groups), map(float, torch.where(told, budget, -1.0)), strict=True))
+    place = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
+    subgroup = torch.tensor([place[pair] for pair in pairs], dtype=torch.long)
     values = torch.where(judged, rewards, 0.0)
     mean = moments(values, subgroup, judged).mean
     alone = moments(values, groups, torch.ones_like(judged)).count == 1

@@ -56,7 +56,7 @@ def max_variance_subset(
     Source: Xu et al. 2025 (PODS), arXiv 2504.13818, theorem 1; over the whole batch: D3S, arXiv 2509.22115.
     """
     if groups is not None:
-        members = [(groups == label).nonzero().flatten() for label in groups.unique()]
+        members = [(groups == label).nonzero().flatten() for label in _labels(groups)]
         found = [(rows, max_variance_subset(values[rows], n, None, generator)) for rows in members]
         chosen = torch.cat([rows[subset.rows] for rows, subset in found])
         return Subset(chosen.sort().values, all(subset.degenerate for _, subset in found))
@@ -76,6 +76,11 @@ def max_variance_subset(
     best = int(torch.where(tied, distance, -torch.inf).argmax())
     chosen = shuffled[torch.cat([order[:best], order[size - n + best :]])]
     return Subset(chosen.sort().values, bool(low[0] == low[-1]))
+
+
+def _labels(groups: Int[Tensor, " M"]) -> list[int]:
+    """The distinct groups, ascending."""
+    return sorted({int(group) for group in groups})
 
 
 def _prefix(numbers: Float[Tensor, " M"], power: int) -> Float[Tensor, " M1"]:
@@ -128,7 +133,7 @@ class MaxVariance(Select):
         return rollouts.replace(train_mask=trained & alive[:, None])
 
     def _choose(self, rows: Tensor, credit: Tensor, groups: Tensor, share: float, generator: torch.Generator) -> Tensor:
-        members = [torch.arange(len(rows))] if self.cross_group else [groups == label for label in groups.unique()]
+        members = [torch.arange(len(rows))] if self.cross_group else [groups == g for g in _labels(groups)]
         chosen: list[Tensor] = []
         for member in members:
             values, index = credit[member], rows[member]

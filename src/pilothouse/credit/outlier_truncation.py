@@ -105,7 +105,7 @@ def shorten(rollouts: Rollouts, lengths: Int[Tensor, " N"]) -> Rollouts:
             segments=tuple(replace(s, stop=min(s.stop, size)) for s in episode.segments if s.start < size),
             stop_reason=StopReason.LENGTH,
         )
-        for episode, size in zip(rollouts.episodes, lengths.tolist(), strict=False)
+        for episode, size in zip(rollouts.episodes, map(int, lengths), strict=False)
     )
     return rollouts.replace(
         tokens=torch.where(inside, rollouts.tokens, 0),
@@ -165,7 +165,7 @@ class OutlierTruncation(Select):
             self.success_threshold,
             success_value=worth,
         )
-        rows = cut.truncated.nonzero().flatten().tolist()
+        rows = [int(row) for row in cut.truncated.nonzero()]
         shorter = shorten(rollouts, cut.lengths)
         verdicts = judge([(row, _kept(shorter, row)) for row in rows]) if rows else []
         self._count(rollouts, cut, [verdict.reward < worth - 1e-6 for verdict in verdicts])
@@ -197,7 +197,7 @@ class OutlierTruncation(Select):
 
 
 def _kept(rollouts: Rollouts, row: int) -> tuple[int, ...]:
-    return tuple(rollouts.tokens[row, : int(rollouts.lengths[row])].tolist())
+    return tuple(int(token) for token in rollouts.tokens[row, : int(rollouts.lengths[row])])
 
 
 def _judged(rollouts: Rollouts, rows: list[int], verdicts: list[Score]) -> Rollouts:

@@ -72,7 +72,7 @@ class PredictiveSampling(Select):
     def __call__(self, rollouts: Rollouts) -> Rollouts:
         """Note the share of groups that are left, and silence those beyond the number asked for."""
         alive = rollouts.train_mask.any(dim=1)
-        labels = rollouts.groups[alive].unique()
+        labels = sorted({int(group) for group in rollouts.groups[alive]})
         drawn = rollouts.n_groups
         self._figures = {"oversampling": self.factor(), "kept_groups": len(labels) / max(drawn, 1)}
         self._shares.append(len(labels) / max(drawn, 1))
@@ -80,7 +80,7 @@ class PredictiveSampling(Select):
             self._shares.popleft()
         if not self._wanted or len(labels) <= self._wanted:
             return rollouts
-        first = torch.isin(rollouts.groups, labels[: self._wanted])
+        first = torch.isin(rollouts.groups, torch.tensor(labels[: self._wanted]))
         return rollouts.replace(train_mask=rollouts.train_mask & first[:, None])
 
     def figures(self) -> dict[str, float]:

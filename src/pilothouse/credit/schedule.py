@@ -39,9 +39,11 @@ class LinearSchedule(Settings):
 def _pair(value: Any) -> Any:
     if isinstance(value, int | float):
         return {"start": value, "end": value}
-    if isinstance(value, Sequence) and not isinstance(value, str) and len(cast(Sequence[Any], value)) == 2:
-        start, end = cast(Sequence[Any], value)
-        return {"start": start, "end": end}
+    if isinstance(value, list | tuple):
+        ends = cast(Sequence[Any], value)
+        if len(ends) == 2:
+            return {"start": ends[0], "end": ends[1]}
+        return ends
     return value
 
 

@@ -9,6 +9,7 @@ from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.experiments.arms import Figures
 from pilothouse.policies.tiny import TinyShape
 from pilothouse.policies.warm_start import WarmStart
+from pilothouse.programs.base import Program
 from pilothouse.programs.group import Group
 from pilothouse.tasks.check_chain import CheckChain
 from pilothouse.training.evaluate import evaluate
@@ -34,7 +35,7 @@ def noisy_answers(task: CheckChain, seed: int, count: int = LESSONS) -> list[Pro
     return [replace(problem, solution=task.attempt(problem, rng)) for problem in chosen]
 
 
-def by_class(trainer: Trainer, program: Group | None = None, per_class: int = PER_CLASS) -> Figures:
+def by_class(trainer: Trainer, program: Program | None = None, per_class: int = PER_CLASS) -> Figures:
     """Return length and accuracy on held-out easy and hard problems, sampled at temperature 1, one answer each.
 
     The same draws whenever it is called with one seed.

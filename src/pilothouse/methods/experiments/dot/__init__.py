@@ -88,7 +88,8 @@ def network_claims(runs: Mapping[str, Sequence[Curve]]) -> tuple[Claim, ...]:
     """
     ours, base = runs["DOT, alpha 1.5"], runs["GRPO"]
     ratio = over([a / b for a, b in zip(figure(ours, "easy_length"), figure(base, "easy_length"), strict=True)])
-    gap = paired_difference(*([100 * x for x in figure(r, "hard_accuracy")] for r in (ours, base)))
+    mine, theirs = ([100 * x for x in figure(r, "hard_accuracy")] for r in (ours, base))
+    gap = paired_difference(mine, theirs)
     length, accuracy = (
         f"start {mean(figure(base, name, 0)):.3g}, "
         + ", ".join(f"{arm} {mean(figure(curves, name)):.3g}" for arm, curves in runs.items())

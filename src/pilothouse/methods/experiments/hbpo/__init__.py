@@ -85,7 +85,8 @@ def budget_claims(
         return [mine[name] / max(rival[other], 1e-9) for mine, rival in zip(runs[arm], runs[base], strict=True)]
 
     wide = over(ratio("HBPO", "length_std", "cosine", "length_std"))
-    ahead = paired_difference(*([100 * run["hard_accuracy"] for run in runs[arm]] for arm in ("HBPO", "cosine")))
+    ours, cosine = ([100 * run["hard_accuracy"] for run in runs[arm]] for arm in ("HBPO", "cosine"))
+    ahead = paired_difference(ours, cosine)
     short = over(ratio("HBPO", f"easy_length, budget {min(BUDGETS)}", "classic", "easy_length"))
     notes = {
         name: ", ".join(f"{arm} {mean([run[name] for run in found]):.3g}" for arm, found in runs.items())
