@@ -17,6 +17,8 @@ PROGRAMS = sorted(Program.catalogue.classes())
 
 #: Narrow settings for programs whose defaults are wide.
 SMALL: dict[str, dict[str, Any]] = {
+    "budgeted-group": {"n": 4, "budgets": [2, 4], "announcements": ["1", "2"]},
+    "prefixed-group": {"n": 2, "prefix": "1"},
     "forced-answer": {"n": 2, "force": "="},
     "resample": {"n": 2},
     "resample-until": {"n": 2, "target": "1", "candidates": 2, "continuations": 2, "iters": 2},
