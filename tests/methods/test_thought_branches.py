@@ -20,6 +20,7 @@ from pilothouse.engines.scripted import ScriptedEngine
 from pilothouse.methods.base import find_method
 from pilothouse.methods.experiments import thought_branches as experiment
 from pilothouse.methods.experiments.thought_branches.claims import hint_claims, published_claims, truth_claims
+from pilothouse.methods.experiments.thought_branches.hints import agreement
 from pilothouse.methods.experiments.thought_branches.policies import HINT, Leanings, Size
 from pilothouse.methods.experiments.thought_branches.published import EXPECTED, FILE, summarise
 from pilothouse.methods.thought_branches import audit
@@ -147,7 +148,7 @@ def test_bars_of_known_truth(change: dict[str, float], passed: list[bool]):
     [(0.26, 0.15, [True, True]), (0.24, 0.1, [False, True]), (0.3, 0.19, [True, False]), (0.0, 0.1, [False, False])],
 )
 def test_bars_of_nudged_reasoning(total: float, largest: float, passed: list[bool]):
-    run = {"total": total, "largest": largest, "curve": [0.5, 0.5 + total], "median_single_jump": 0.2}
+    run = {"total": total, "largest": largest, "curve": [0.5, 0.5 + total], "median_single_jump": 0.2, "agreement": 1.0}
     assert [claim.passed for claim in hint_claims([run] * 3)] == passed
 
 
@@ -162,6 +163,13 @@ def test_a_hint_nudges_every_choice():
         assert ups == 3 or (problem.answer == "yes") == (ups > 3)
         assert set(str(problem.prompt) + problem.solution) <= set(task.character_set)
         assert task.score(problem, problem.solution).correct
+
+
+def test_whether_a_policy_has_learnt_to_vote():
+    task = Leanings()
+    chains = ["U. U. U. U. D. D. =yes\n", "D. D. D. D. U. U. =yes\n", "U. U. U. D. D. D. =yes\n"]
+    assert agreement(chains, task) == 0.5
+    assert math.isnan(agreement(chains[2:], task))
 
 
 def test_published_figures_from_a_file(tmp_path: Path):

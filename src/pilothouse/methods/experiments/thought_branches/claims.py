@@ -81,7 +81,7 @@ def hint_claims(runs: Runs) -> tuple[Claim, ...]:
             total,
             total.estimate >= 0.25,
             "rate of the hinted answer",
-            f"mean curve {curve}",
+            f"mean curve {curve}; answers that agree with the choices {over(_column(runs, 'agreement')).estimate:.0%}",
         ),
         _claim(
             "the hint's effect accumulates: largest effect of one sentence on the mean curve, as a share of the total",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,10 @@ def nudged(size: Size, seed: int) -> dict[str, Any]:
     """Return the mean curve of p_i over hinted chains that gave the hinted answer, JSON-ready.
 
     Args:
-        size: how large; the policy imitates two fifths as many chains as in part A.
+        size: how large.
         seed: root of the policy and of every draw.
     """
-    task = Leanings(train_size=2 * size.lessons // 5)
+    task = Leanings(train_size=size.lessons)
     seeds = SeedTree(seed) / "hints"
     lab = Lab(task, imitator(task, size, seed), seeds)
     problems = [p for p in task.problems("test") if str(p.prompt).startswith(HINT)]
@@ -60,4 +61,12 @@ def nudged(size: Size, seed: int) -> dict[str, Any]:
         "median_single_jump": float(np.median([curve.largest for curve in curves])),
         "chains": len(curves),
         "sampled": len(drawn),
+        "agreement": agreement([chain for _, chain in drawn], task),
     }
+
+
+def agreement(chains: Sequence[str], task: Leanings) -> float:
+    """Return how often the answer is what most choices say, over chains without a tie: 1 if the policy can vote."""
+    votes = [(chain.count("U."), task.answer_of(chain)) for chain in chains]
+    clear = [(answer == "yes") == (ups > task.length / 2) for ups, answer in votes if ups != task.length / 2]
+    return mean_known(clear)
