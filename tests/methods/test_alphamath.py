@@ -1,4 +1,4 @@
-"""AlphaMath as a whole: its rounds train both heads, restart, resume; its experiment starts weak and judges by the bars."""
+"""AlphaMath as a whole: its rounds teach both heads, restart and resume; its experiment judges by the bars."""
 
 from __future__ import annotations
 

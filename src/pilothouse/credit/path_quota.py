@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.credit.base import Select
@@ -34,7 +35,7 @@ class PathQuota(Select):
         good, kept = right(rollouts), torch.zeros(len(rollouts), dtype=torch.bool)
         seen: set[tuple[int, bytes]] = set()
         taken: dict[tuple[int, bool], int] = {}
-        trained = rollouts.train_mask.any(dim=1).nonzero().flatten().tolist()
+        trained: list[int] = rollouts.train_mask.any(dim=1).nonzero().flatten().tolist()
         marks = {row: _marks(rollouts, row) for row in trained}
         for row in sorted(trained, key=lambda row: marks[row]):
             group, is_right = int(rollouts.groups[row]), bool(good[row])
@@ -50,8 +51,9 @@ class PathQuota(Select):
 def _marks(rollouts: Rollouts, row: int) -> tuple[bytes, bytes]:
     """Return a hash of a response's tokens, and one of all else that tells it from its twins."""
     size = int(rollouts.lengths[row])
-    other = (rollouts.train_mask[row, :size], rollouts.segment_values[row, :size], rollouts.rewards[row])
-    return tuple(
-        hashlib.blake2b(b"".join(part.numpy().tobytes() for part in parts), digest_size=16).digest()
-        for parts in ((rollouts.tokens[row, :size],), other)
-    )  # pyright: ignore[reportReturnType]
+    others = (rollouts.train_mask[row, :size], rollouts.segment_values[row, :size], rollouts.rewards[row])
+    return _digest(rollouts.tokens[row, :size]), _digest(*others)
+
+
+def _digest(*parts: Tensor) -> bytes:
+    return hashlib.blake2b(b"".join(part.numpy().tobytes() for part in parts), digest_size=16).digest()

@@ -33,8 +33,8 @@ METHOD = Method(
         settings="c 1.25, 40 simulations of 5 steps, depth 8, beta 0.1, tanh, dropout 0.1, 3 rounds, at most 4 right "
         "and 4 wrong paths a problem: the paper and its official implementation",
         departures="3 passes of 8 minibatches a round instead of 10 epochs of batch 1024, constant learning rate by "
-        "model size; 1 tree a problem and round instead of 10, all at temperature 0.8 and without duplicates; no demonstrations in round 1; no code tool; each round starts "
-        "from the first weights (the paper does not say)",
+        "model size; 1 tree a problem and round instead of 10, all at temperature 0.8 and without duplicates; no "
+        "demonstrations in round 1; no code tool; each round starts from the first weights (the paper does not say)",
         claim="without annotated steps, DeepSeekMath-7B on MATH: 53.6 % greedy and 66.3 % with step-level beam search",
         when="answers can be checked, steps cannot, and a search at inference pays; costs a tree a problem to train",
     ),
