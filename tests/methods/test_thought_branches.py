@@ -157,9 +157,10 @@ def test_a_hint_nudges_every_choice():
     problems = [task.draw(rng) for _ in range(4000)]
     for hinted, share in ((True, 0.6), (False, 0.5)):
         chains = [p.solution for p in problems if str(p.prompt).startswith(HINT) is hinted]
-        assert np.mean([chain.count("U.") / 6 for chain in chains]) == pytest.approx(share, abs=0.02)
+        assert np.mean([chain.count("U") / 6 for chain in chains]) == pytest.approx(share, abs=0.02)
     for problem in problems[:200]:
-        ups = problem.solution.count("U.")
+        ups = problem.solution.count("U")
+        assert f"{ups}. =" in problem.solution  # the last sentence's count
         assert ups == 3 or (problem.answer == "yes") == (ups > 3)
         assert set(str(problem.prompt) + problem.solution) <= set(task.character_set)
         assert task.score(problem, problem.solution).correct
@@ -167,7 +168,7 @@ def test_a_hint_nudges_every_choice():
 
 def test_whether_a_policy_has_learnt_to_vote():
     task = Leanings()
-    chains = ["U. U. U. U. D. D. =yes\n", "D. D. D. D. U. U. =yes\n", "U. U. U. D. D. D. =yes\n"]
+    chains = ["U1. U2. U3. U4. D4. D4. =yes\n", "D0. D0. D0. D0. U1. U2. =yes\n", "U1. U2. U3. D3. D3. D3. =yes\n"]
     assert agreement(chains, task) == 0.5
     assert math.isnan(agreement(chains[2:], task))
 

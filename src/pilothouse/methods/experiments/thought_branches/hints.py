@@ -67,6 +67,6 @@ def nudged(size: Size, seed: int) -> dict[str, Any]:
 
 def agreement(chains: Sequence[str], task: Leanings) -> float:
     """Return how often the answer is what most choices say, over chains without a tie: 1 if the policy can vote."""
-    votes = [(chain.count("U."), task.answer_of(chain)) for chain in chains]
+    votes = [(chain.count("U"), task.answer_of(chain)) for chain in chains]
     clear = [(answer == "yes") == (ups > task.length / 2) for ups, answer in votes if ups != task.length / 2]
     return mean_known(clear)

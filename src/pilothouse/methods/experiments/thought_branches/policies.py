@@ -51,10 +51,15 @@ SIZES = {"smoke": Size(400, 1.0, 2, 4, 2), "small": Size(50_000, 2.0, 30, 100, 3
 
 
 class Leanings(PlanChain):
-    """Six choices, U or D with even chances, and a majority vote; a hint before the prompt adds 0.1 to every U."""
+    """Six choices, U or D with even chances, and a majority vote; a hint before the prompt adds 0.1 to every U.
+
+    A sentence is a choice and the number of U so far (``U1. D1. U2. U3. D3. U4. =yes``), so that a small policy can
+    learn to vote.
+    """
 
     name: ClassVar[str] = "pilothouse.methods.experiments.thought_branches.policies:Leanings"
     character_set: ClassVar[str] = "#!0123456789: .=\nUDnoesy"
+    response_limit: ClassVar[int] = 40
     length: int = 6
 
     def draw(self, rng: np.random.Generator) -> Problem:
@@ -62,9 +67,10 @@ class Leanings(PlanChain):
         hinted = bool(rng.random() < 0.5)
         prompt = f"{HINT if hinted else ''}#{int(rng.integers(100_000)):05d}:"
         ups = rng.random(self.length) < (0.6 if hinted else 0.5)
-        yes = int(ups.sum()) > self.length / 2 or (ups.sum() == self.length / 2 and rng.random() < 0.5)
-        chain = " ".join([*("U." if up else "D." for up in ups), f"={'yes' if yes else 'no'}\n"])
-        return Problem(prompt, prompt, "yes" if yes else "no", chain)
+        said = [f"{'U' if up else 'D'}{so_far}." for up, so_far in zip(ups, ups.cumsum(), strict=True)]
+        total = int(ups.sum())
+        yes = total > self.length / 2 or (total == self.length / 2 and rng.random() < 0.5)
+        return Problem(prompt, prompt, "yes" if yes else "no", " ".join([*said, f"={'yes' if yes else 'no'}\n"]))
 
 
 def imitator(task: PlanChain, size: Size, seed: int) -> CausalPolicy:
