@@ -107,3 +107,27 @@ def test_first_tokens_alone_need_the_prompts_alone() -> None:
     assert computed(made, prompts, tokens, first) == 3 * 7
     apart = made.token_scores(PROMPTS, tokens[:3], first[:3]).logprobs
     torch.testing.assert_close(made.token_scores(prompts, tokens, first).logprobs[:3], apart, atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_repeat_bit_for_bit_on_several_threads():
+    """Rows of a group add to one state's gradient: in a fixed order, however many threads there are."""
+    torch.manual_seed(0)
+    config = Qwen3Config(**{**SMALL, "hidden_size": 64})
+    policy = CausalPolicy(AutoModelForCausalLM.from_config(config), character_tokenizer("0123456789+=*:"))
+    tokens = torch.randint(0, 19, (256, 6))
+    prompts, mask = [PROMPTS[0]] * 256, torch.ones(256, 6, dtype=torch.bool)
+    pull = torch.randn(256, 6)
+
+    def gradients() -> list[Tensor]:
+        policy.model.zero_grad()
+        (policy.token_scores(prompts, tokens, mask).logprobs * pull).sum().backward()
+        return [weight.grad.clone() for weight in policy.model.parameters() if weight.grad is not None]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        runs = [gradients() for _ in range(8)]
+    finally:
+        torch.set_num_threads(threads)
+    assert runs[0]
+    assert all(torch.equal(a, b) for run in runs[1:] for a, b in zip(runs[0], run, strict=True))

@@ -165,7 +165,7 @@ class SplitModel:
         last = owner[row] * first.shape[1] + lengths[owner[row]] - 1
         width = int(column.max())  # the last scored token is predicted, never read
         if not width:
-            return first.flatten(0, 1)[last]
+            return first.flatten(0, 1).index_select(0, last)
         for layer in cache.layers:
             layer.keys, layer.values = layer.keys.index_select(0, owner), layer.values.index_select(0, owner)
         steps = torch.arange(first.shape[1] + width, device=tokens.device)
@@ -178,7 +178,10 @@ class SplitModel:
             use_cache=True,
         ).last_hidden_state
         inside = first.shape[0] * first.shape[1] + row * width + column - 1
-        return torch.cat([first.flatten(0, 1), second.flatten(0, 1)])[torch.where(column > 0, inside, last)]
+        # Rows of a group share the state after their prompt: indexing would add its gradients in the order in which
+        # threads come by, selecting adds them in the order of the rows, so that a step repeats bit for bit.
+        states = torch.cat([first.flatten(0, 1), second.flatten(0, 1)])
+        return states.index_select(0, torch.where(column > 0, inside, last))
 
     @torch.no_grad()
     def shares(self) -> bool:
