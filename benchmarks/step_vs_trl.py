@@ -73,7 +73,7 @@ def ours(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
             **({"micro_tokens": job["micro"]} if job["micro"] else {}),
         },
     }
-    config = resolve("grpo", find_method("grpo").recipe, layer).model_copy(update={"task": task})
+    config = resolve("grpo", find_method("grpo").policy_gradient, layer).model_copy(update={"task": task})
     if job["mode"] == "prescribed":
         program = Prescribed(n=GROUP, shortest=job["shortest"], longest=job["longest"])
         config = config.model_copy(update={"program": program})

@@ -174,4 +174,4 @@ def test_what_makes_no_sense_is_refused(make):
     assert Credit.build({"name": "adora", "of": "whitened"}).scale_matters()
     task = {"task": {"name": "chain-arithmetic"}}
     with pytest.raises(ConfigError, match="compares the episodes of a group"):
-        resolve("grpo", find_method("grpo").recipe, task, {"credit": "adora", "program": {"n": 1}})
+        resolve("grpo", find_method("grpo").policy_gradient, task, {"credit": "adora", "program": {"n": 1}})

@@ -48,7 +48,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def config(**changes: Any) -> RunConfig:
-    return resolve("alphamath", find_method("alphamath").recipe, TABLE, changes)
+    return resolve("alphamath", find_method("alphamath").policy_gradient, TABLE, changes)
 
 
 def trainer(settings: RunConfig, folder: Path) -> Trainer:
@@ -62,7 +62,7 @@ def weights(policy: CausalPolicy) -> dict[str, torch.Tensor]:
 
 
 def test_the_recipe_is_the_papers() -> None:
-    recipe, search = find_method("alphamath").recipe, find_method("alphamath").program
+    recipe, search = find_method("alphamath").policy_gradient, find_method("alphamath").program
     assert recipe.head == HeadSettings(squash="tanh", dropout=0.1)
     assert recipe.needs == {"values_after"}
     assert not recipe.single_update
@@ -143,7 +143,7 @@ def test_outcomes_come_from_the_verifier_and_values_from_the_head() -> None:
     policy = tiny_policy(task.character_set, 0, "nano", value_head=True)
     for scorer in (ValueHead(), Verifier()):
         runner = scored_runner(LocalEngine(policy), scorer, task)
-        program = find_method("alphamath").recipe.program.model_copy(update={"n_sims": 2})
+        program = find_method("alphamath").policy_gradient.program.model_copy(update={"n_sims": 2})
         [found] = attempt(runner, program, policy, task, task.problems("train")[:1], SeedTree(0))
         assert found.result.trace["nodes"][0]["visits"] >= 1
 

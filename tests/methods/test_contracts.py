@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import pilothouse.methods
 from pilothouse.core.cards import Verdict
 from pilothouse.core.errors import ConfigError
-from pilothouse.methods.base import configured, find_method, methods
+from pilothouse.methods.base import configured, find_method, language_methods, methods
 from pilothouse.policies.tiny import tiny_policy
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import without_none
@@ -240,7 +240,7 @@ def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def recipe(name: str) -> dict[str, Any]:
-    return find_method(name).recipe.model_dump(mode="json")
+    return find_method(name).policy_gradient.model_dump(mode="json")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -272,7 +272,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
 def run(name: str, settings: dict[str, Any], out: Path, **training: Any) -> dict[str, torch.Tensor]:
     """Train and return the weights."""
     table = {**settings, "training": {**settings["training"], **training}}
-    if find_method(name).recipe.program.group_size > 1:
+    if find_method(name).policy_gradient.program.group_size > 1:
         table["program"] = {"n": 4}
     table |= next(row.get("small", {}) for row in ROWS if row["name"] == name)
     train(configured(name, None, table), out, Progress())
@@ -280,7 +280,8 @@ def run(name: str, settings: dict[str, Any], out: Path, **training: Any) -> dict
 
 
 def test_there_is_a_row_for_every_method() -> None:
-    assert sorted(NAMES) == list(methods()), "add the new method's row"
+    trained = [name for name, method in methods().items() if isinstance(method.recipe, PolicyGradient)]
+    assert sorted(NAMES) == trained, "add the new method's row"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
@@ -309,7 +310,7 @@ def test_recipe_survives_toml(name: str) -> None:
 
 
 def test_no_two_methods_are_the_same() -> None:
-    recipes = [json.dumps(recipe(name), sort_keys=True) for name in methods()]
+    recipes = [json.dumps(recipe(name), sort_keys=True) for name in NAMES]
     assert len(set(recipes)) == len(recipes)
 
 
@@ -370,6 +371,22 @@ def test_a_file_dropped_in_the_folder_is_a_method(shelf: Path) -> None:
     (shelf / "brand_new.py").write_text(NEW.format(name="brand-new"))
     assert "brand-new" in methods()
     assert find_method("brand-new").recipe == find_method("grpo").recipe
+
+
+ADVICE = """
+from dataclasses import replace
+from pilothouse.methods.grpo import METHOD as GRPO
+METHOD = replace(GRPO, card=replace(GRPO.card, name="advice"), recipe=None)
+"""
+
+
+def test_a_method_may_train_nothing(shelf: Path) -> None:
+    (shelf / "advice.py").write_text(ADVICE)
+    assert find_method("advice").to_dict()["recipe"] is None
+    assert "advice" in methods()
+    assert "advice" not in language_methods()
+    with pytest.raises(ConfigError, match=r"method 'advice' trains no language policy: .* methods such as grpo do"):
+        configured("advice", None, {})
 
 
 def test_two_methods_of_one_name_are_refused(shelf: Path) -> None:

@@ -17,14 +17,15 @@ from pilothouse.methods.base import find_method
 from pilothouse.methods.experiments import adora, progrpo, riskpo
 from pilothouse.methods.experiments.adora.claims import common_claims, rare_claims
 from pilothouse.methods.experiments.adora.designs import COMMON, CONTROLS, RARE
+from pilothouse.methods.experiments.arms import Arm
 from pilothouse.methods.experiments.expressions import NoisyExpressions
 from pilothouse.methods.experiments.full_size import FullRun, full_size
-from pilothouse.methods.experiments.lite_ppo.runs import Arm, Design
 from pilothouse.methods.experiments.progrpo.claims import diversity_claims
 from pilothouse.methods.experiments.progrpo.designs import DIVERSITY
 from pilothouse.methods.experiments.riskpo.bandit import risky_share
 from pilothouse.methods.experiments.riskpo.claims import at_equal_accuracy, bandit_claims, entropy_claims
 from pilothouse.methods.experiments.riskpo.designs import ENTROPY
+from pilothouse.methods.experiments.toy_trials import ToyTrial
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.statistics import Interval
 from pilothouse.training.config import resolve
@@ -46,7 +47,7 @@ def test_finished_runs_are_read_back(name: str, tmp_path: Path, monkeypatch: pyt
     def forbidden(*_: Any) -> None:
         raise AssertionError("a finished run was run again")
 
-    monkeypatch.setattr("pilothouse.methods.experiments.lite_ppo.runs._run", forbidden)
+    monkeypatch.setattr("pilothouse.methods.experiments.arms._run", forbidden)
     monkeypatch.setattr("pilothouse.methods.experiments.riskpo.risky_share", forbidden)
     assert find_method(name).reproduce("smoke", tmp_path / "out", Progress()).claims == first.claims
 
@@ -122,7 +123,7 @@ def test_bars_at_full_size() -> None:
 
 
 @pytest.mark.parametrize("design", [ENTROPY, DIVERSITY, RARE, CONTROLS, COMMON], ids=lambda design: design.name)
-def test_arms_share_everything_but_credit_and_loss(design: Design) -> None:
+def test_arms_share_everything_but_credit_and_loss(design: ToyTrial) -> None:
     tables = [design.config(arm, 1).model_dump(mode="json") for arm in design.arms]
     for table in tables:
         del table["credit"], table["objective"]
@@ -166,7 +167,7 @@ def test_noisy_expressions_judge_their_own_demonstrations() -> None:
 def test_methods_mix_from_the_command_line() -> None:
     def credit(spec: Any, **training: int) -> Any:
         layers = {"task": {"name": "chain-arithmetic"}, "credit": spec, "training": training}
-        return resolve("grpo", find_method("grpo").recipe, layers).credit
+        return resolve("grpo", find_method("grpo").policy_gradient, layers).credit
 
     assert credit("riskpo").bundle_size == 5
     mixed = credit("0.5*grpo + 0.5*riskpo")

@@ -16,12 +16,12 @@ from pilothouse.credit.grpo import GRPO
 from pilothouse.credit.lite_ppo import LitePPO
 from pilothouse.credit.reward_noise import RewardNoise
 from pilothouse.methods.base import find_method
+from pilothouse.methods.experiments import arms as experiment_runs
 from pilothouse.methods.experiments.lite_ppo import CREDITS, amplification
-from pilothouse.methods.experiments.lite_ppo import runs as experiment_runs
 from pilothouse.methods.experiments.lite_ppo.amplification import _rollouts
 from pilothouse.methods.experiments.lite_ppo.claims import easy_claims, length_claims, preset_claims
 from pilothouse.methods.experiments.lite_ppo.designs import EASY
-from pilothouse.methods.experiments.lite_ppo.toys import Expressions, WorkedOrDirect
+from pilothouse.methods.experiments.toys import Expressions, WorkedOrDirect
 from pilothouse.reports.progress import Progress
 from pilothouse.training.ablate import ablate
 from pilothouse.training.config import resolve
@@ -148,7 +148,7 @@ TABLE: dict[str, Any] = {
 
 
 def test_ablation_compares_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = resolve("lite-ppo", find_method("lite-ppo").recipe, TABLE)
+    base = resolve("lite-ppo", find_method("lite-ppo").policy_gradient, TABLE)
 
     def run() -> Any:
         return ablate(base, "credit.std", ["batch", "none"], seeds=2, out=tmp_path, progress=Progress())
@@ -169,7 +169,7 @@ def test_ablation_compares_and_continues(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_ablation_of_an_unknown_switch_is_one_sentence(tmp_path: Path) -> None:
-    base = resolve("lite-ppo", find_method("lite-ppo").recipe, TABLE)
+    base = resolve("lite-ppo", find_method("lite-ppo").policy_gradient, TABLE)
     with pytest.raises(ConfigError, match="did you mean 'std'"):
         ablate(base, "credit.stdd", ["none"], seeds=1, out=tmp_path, progress=Progress())
     assert not list(tmp_path.iterdir())

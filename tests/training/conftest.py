@@ -31,6 +31,6 @@ def nano(tmp_path: Path) -> Any:
     """Return a configuration of a method on the nano policy, with a reward that differs between samples."""
 
     def make(method: str = "grpo", **changes: Any) -> RunConfig:
-        return resolve(method, find_method(method).recipe, NANO, changes)
+        return resolve(method, find_method(method).policy_gradient, NANO, changes)
 
     return make

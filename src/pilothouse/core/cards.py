@@ -110,6 +110,14 @@ class Evidence:
         return {**asdict(self), "verdict": str(self.verdict)}
 
     @staticmethod
+    def of(
+        method: str, scale: str, claims: tuple[Claim, ...], tables: Mapping[str, Any], figure: str, seconds: float
+    ) -> Evidence:
+        """Return the outcome of a method's ``reproduce``, with the verdict and the command that follow from it."""
+        command = f"pilothouse reproduce {method} --scale {scale}"
+        return Evidence(method, scale, claims, Evidence.judge(claims, scale), tables, seconds, command, figure)
+
+    @staticmethod
     def judge(claims: tuple[Claim, ...], scale: str) -> Verdict:
         """Return the verdict that follows from the claims; a smoke run never has one."""
         if scale == "smoke":

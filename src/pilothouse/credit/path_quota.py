@@ -35,7 +35,7 @@ class PathQuota(Select):
         good, kept = right(rollouts), torch.zeros(len(rollouts), dtype=torch.bool)
         seen: set[tuple[int, bytes]] = set()
         taken: dict[tuple[int, bool], int] = {}
-        trained: list[int] = rollouts.train_mask.any(dim=1).nonzero().flatten().tolist()
+        trained = [row for row, kept_row in enumerate(rollouts.train_mask.any(dim=1)) if kept_row]
         marks = {row: _marks(rollouts, row) for row in trained}
         for row in sorted(trained, key=lambda row: marks[row]):
             group, is_right = int(rollouts.groups[row]), bool(good[row])

@@ -15,8 +15,9 @@ from pilothouse.core.errors import ConfigError, nearest
 from pilothouse.core.seeds import SeedTree
 from pilothouse.programs.base import Program
 from pilothouse.reports.progress import Progress
+from pilothouse.tasks.scorer import ExactSteps, Scorer
 from pilothouse.training.config import RunConfig, read_toml, resolve
-from pilothouse.training.recipe import PolicyGradient
+from pilothouse.training.recipe import PolicyGradient, Recipe
 
 #: The experiment behind a method's claim: takes a scale ("smoke", "small", "gpu"), an output folder and a progress.
 Reproduce: TypeAlias = Callable[[str, Path, Progress], Evidence]
@@ -33,26 +34,50 @@ class Method:
 
     Args:
         card: what it says of itself.
-        recipe: the composition with the paper's settings, for training.
         reproduce: runs the claim.
+        recipe: the composition with the paper's settings, for training; ``None`` if the method trains no policy.
         search: how it attempts a problem when it searches or serves; by default as it does in training.
         report: what it reads off the trace of such a search, shown beside the answer.
     """
 
     card: Card
-    recipe: PolicyGradient
     reproduce: Reproduce
+    recipe: Recipe | None = None
     search: Program | None = None
     report: Report | None = None
 
     @property
+    def policy_gradient(self) -> PolicyGradient:
+        """The composition of a method that trains a language policy from its episodes.
+
+        Raises:
+            ConfigError: it trains none.
+        """
+        if not isinstance(self.recipe, PolicyGradient):
+            raise ConfigError(
+                f"method '{self.card.name}' trains no language policy: 'pilothouse methods {self.card.name}' says what "
+                "it does; methods such as grpo do"
+            )
+        return self.recipe
+
+    @property
     def program(self) -> Program:
-        """How it attempts a problem for a user."""
-        return self.search or self.recipe.program
+        """How it attempts a problem for a user.
+
+        Raises:
+            ConfigError: it uses no language policy.
+        """
+        return self.search or self.policy_gradient.program
+
+    @property
+    def scorer(self) -> Scorer:
+        """What judges its partial responses, if its program asks."""
+        return self.recipe.scorer if isinstance(self.recipe, PolicyGradient) else ExactSteps()
 
     def to_dict(self) -> dict[str, Any]:
         """Return card and composition for JSON."""
-        return {**self.card.to_dict(), "recipe": self.recipe.model_dump(mode="json")}
+        recipe = self.recipe.model_dump(mode="json") if self.recipe else None
+        return {**self.card.to_dict(), "recipe": recipe}
 
 
 @cache
@@ -71,6 +96,11 @@ def methods() -> dict[str, Method]:
                 raise ConfigError(f"two methods are called '{method.card.name}'; rename one")
             found[method.card.name] = method
     return dict(sorted(found.items()))
+
+
+def language_methods() -> dict[str, Method]:
+    """Return by name the methods that train, search or serve with a language policy."""
+    return {n: m for n, m in methods().items() if m.search is not None or isinstance(m.recipe, PolicyGradient)}
 
 
 def find_method(name: str) -> Method:
@@ -117,4 +147,4 @@ def configured(method: str, config: Path | None, over: Mapping[str, Any]) -> Run
         ConfigError: there is no method or two different ones, or a setting is refused.
     """
     named, table = read_settings(method, config)
-    return resolve(named, find_method(named).recipe, table, over)
+    return resolve(named, find_method(named).policy_gradient, table, over)

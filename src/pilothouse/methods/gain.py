@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pilothouse.core.cards import Claim, Evidence
+from pilothouse.core.cards import Evidence
 from pilothouse.methods.base import Reproduce, find_method
+from pilothouse.methods.experiments.measured import POINTS, claim, data_folder, mean, points
 from pilothouse.reports.figures import intervals_figure
 from pilothouse.reports.progress import Progress
-from pilothouse.reports.statistics import Interval, paired_difference
+from pilothouse.reports.statistics import Interval
 from pilothouse.training.config import resolve
 from pilothouse.training.run import train
 
@@ -32,7 +32,7 @@ class Scale:
 
 def scales() -> dict[str, Scale]:
     """Return the sizes by name; GSM8K is read from ``PILOTHOUSE_DATA`` if that is set."""
-    data = os.environ.get("PILOTHOUSE_DATA", "")
+    data = data_folder()
     nano = {"size": "nano", "warm_start": {"epochs": 1.0}}
     return {
         "smoke": Scale(
@@ -68,19 +68,15 @@ def training_gain(name: str) -> Reproduce:
         started, size = time.perf_counter(), scales()[scale]
         results = [_run(name, size, seed, out, progress) for seed in range(size.seeds)]
         after, before = ([r[when]["sampled"]["accuracy"] for r in results] for when in ("after", "before"))
-        gain = paired_difference(after, before)
+        gain = points(after, before)
         task = size.table["task"]["name"]
-        claim = Claim(
-            statement=f"training with {name} raises the held-out accuracy of sampled answers on {task}",
-            bar="lower end of the 95 % interval over seeds above 0 points",
-            measured=100 * gain.estimate,
-            low=100 * gain.low,
-            high=100 * gain.high,
-            level=gain.level,
-            passed=gain.low > 0,
-            unit="points of accuracy",
-            n=size.seeds,
-            note=f"{results[0]['source']}; before {_mean(before):.1%}, after {_mean(after):.1%}",
+        raised = claim(
+            f"training with {name} raises the held-out accuracy of sampled answers on {task}",
+            "lower end of the 95 % interval over seeds above 0 points",
+            gain,
+            gain.low > 0,
+            POINTS,
+            f"{results[0]['source']}; before {mean(before):.1%}, after {mean(after):.1%}",
         )
         figure = intervals_figure(
             [f"{when}, seed {seed}" for seed in range(size.seeds) for when in ("before", "after")],
@@ -89,30 +85,17 @@ def training_gain(name: str) -> Reproduce:
             title=f"{name} on {task}",
             unit="held-out accuracy",
         )
-        return Evidence(
-            method=name,
-            scale=scale,
-            claims=(claim,),
-            verdict=Evidence.judge((claim,), scale),
-            tables={"runs": results},
-            seconds=time.perf_counter() - started,
-            command=f"pilothouse reproduce {name} --scale {scale}",
-            figure=figure.name,
-        )
+        return Evidence.of(name, scale, (raised,), {"runs": results}, figure.name, time.perf_counter() - started)
 
     return reproduce
 
 
 def _run(name: str, size: Scale, seed: int, out: Path, progress: Progress) -> dict[str, Any]:
     progress.say(f"{name}: seed {seed + 1} of {size.seeds}")
-    config = resolve(name, find_method(name).recipe, size.table, {"seed": seed})
+    config = resolve(name, find_method(name).policy_gradient, size.table, {"seed": seed})
     folder = out / time.strftime(f"seed-{seed}-%Y%m%d-%H%M%S")
     return train(config, folder, progress).result
 
 
 def _interval(figures: dict[str, Any]) -> Interval:
     return Interval(figures["accuracy"], figures["low"], figures["high"], figures["level"], figures["problems"])
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

@@ -11,7 +11,7 @@ from pilothouse.core.budgets import Budget
 from pilothouse.core.errors import ConfigError, nearest
 from pilothouse.core.seeds import SeedTree
 from pilothouse.engines.local import LocalEngine
-from pilothouse.methods.base import methods
+from pilothouse.methods.base import language_methods
 from pilothouse.programs.base import Program
 from pilothouse.programs.trace import Trace
 from pilothouse.reports.figures import lines_figure
@@ -62,9 +62,9 @@ def searching(name: str, table: Mapping[str, Any]) -> Searching:
     for key in table:
         if key not in _TABLES:
             raise ConfigError(f"unknown setting '{key}' of a search{nearest(key, _TABLES)}")
-    known = methods()
+    known = language_methods()
     if name in known:
-        program, scorer = known[name].program, known[name].recipe.scorer
+        program, scorer = known[name].program, known[name].scorer
     elif name in Program.catalogue.classes() or ":" in name:
         program, scorer = Program.build(name), ExactSteps()
     else:
@@ -188,7 +188,7 @@ def _finish(
             title=f"{what.name} on {task}",
         )
         result["figure"] = str(curve)
-    method = methods().get(what.name)
+    method = language_methods().get(what.name)
     if method is not None and method.report is not None:
         result["report"] = [
             {"problem": found.problem.id, "rows": method.report(found.result.trace, seeds / "report" / at)}

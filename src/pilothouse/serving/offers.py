@@ -16,7 +16,7 @@ from pilothouse.engines.local import LocalEngine
 from pilothouse.engines.openai import OpenAIEngine
 from pilothouse.engines.runner import Runner
 from pilothouse.engines.transcripts import pack
-from pilothouse.methods.base import methods
+from pilothouse.methods.base import language_methods
 from pilothouse.methods.searches import Searching, searching
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.reports.progress import make_progress
@@ -181,7 +181,7 @@ def _searching(wish: Wish, config: Mapping[str, Any]) -> tuple[str, Searching]:
     """Return the name of what answers by default, and what it stands for."""
     name = wish.method or config.get("method", "") or PLAIN
     table: dict[str, Any] = {"program": dict(wish.program or {})}
-    method = methods().get(name)
+    method = language_methods().get(name)
     if method is not None and method.search is None and name == config.get("method"):
         table["program"] = overlay(config["program"], table["program"])  # as this run attempted its problems
     return name, searching(name, table | ({"scorer": wish.scorer} if wish.scorer else {}))

@@ -13,7 +13,7 @@ from pilothouse.core.problems import Message, Posed
 from pilothouse.core.requests import Codec, Tokens
 from pilothouse.core.seeds import SeedTree
 from pilothouse.engines.runner import Job
-from pilothouse.methods.base import methods
+from pilothouse.methods.base import language_methods
 from pilothouse.programs.base import Program, Sampling
 from pilothouse.programs.group import Group
 from pilothouse.serving.api import Ask, ChatRequest, CompletionRequest, Refusal
@@ -83,7 +83,7 @@ class Offer:
         """Return what may answer, by name: every method's program and every program that needs no settings."""
         kinds = {name: kind for name, kind in Program.catalogue.classes().items() if _plain(kind)}
         found = {name: Program.build(name) for name in kinds}
-        found |= {name: method.program for name, method in methods().items()}
+        found |= {name: method.program for name, method in language_methods().items()}
         found[self.method] = self.program
         return {name: item for name, item in sorted(found.items()) if self.has_scorer or not item.needs_scorer()}
 
@@ -121,7 +121,7 @@ class Planner:
     def __init__(self, offer: Offer, bounds: Bounds) -> None:
         self.offer, self.bounds = offer, bounds
         self._programs = offer.programs()
-        self._all = sorted({*methods(), *Program.catalogue.classes(), offer.method})
+        self._all = sorted({*language_methods(), *Program.catalogue.classes(), offer.method})
 
     @property
     def methods(self) -> list[str]:

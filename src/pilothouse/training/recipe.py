@@ -72,7 +72,11 @@ class TrainingSettings(Settings):
     record: Literal["text", "tokens"] = "tokens"
 
 
-class PolicyGradient(Settings):
+class Recipe(Settings):
+    """What a method is made of, as data; each wing of the library that trains something has a kind of its own."""
+
+
+class PolicyGradient(Recipe):
     """A method that learns from sampled episodes: program, selector, credit, objective.
 
     Args:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pilothouse.core.cards import Claim
 from pilothouse.methods.base import find_method
+from pilothouse.methods.experiments.measured import mean
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.policies.tiny import TinyShape, tiny_policy
 from pilothouse.policies.warm_cache import cached_warm_start
@@ -17,7 +18,6 @@ from pilothouse.policies.warm_start import WarmStart
 from pilothouse.reports.cells import kept
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
-from pilothouse.reports.statistics import Interval, paired_difference
 from pilothouse.tasks.base import Task
 from pilothouse.training.config import RunConfig, overlay, resolve
 from pilothouse.training.loop import Trainer
@@ -41,19 +41,13 @@ class Arm:
     changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
-    """An experiment on one task: several arms from the same warm-started policies.
+    """An experiment: several arms from the same starting policies, paired by seed.
 
     Args:
         name: what its files are called.
-        task: what is learnt.
-        shape: the policy's size.
-        warm: how the starting policy is made, anew for each seed.
-        demonstrate: the worked responses that it imitates, from a seed.
-        measure: figures of the trainer's policy, the same draws whenever it is called with one seed.
         arms: recipes by name; the first one's cost is everybody's budget when ``equal_cost``.
-        training: settings of every arm.
         measure_at: training steps at which the policy is measured, ascending; the first arm ends at the last one.
         seeds: independent runs an arm.
         equal_cost: run every other arm until its sampling has computed as many tokens as the first arm's.
@@ -61,13 +55,7 @@ class Trial:
     """
 
     name: str
-    task: Task
-    shape: TinyShape
-    warm: WarmStart
-    demonstrate: Callable[[int], list[Any]]
-    measure: Callable[[Trainer], Figures]
     arms: Mapping[str, Arm]
-    training: Mapping[str, Any]
     measure_at: tuple[int, ...]
     seeds: int = 3
     equal_cost: bool = False
@@ -75,17 +63,69 @@ class Trial:
 
     def config(self, arm: str, seed: int) -> RunConfig:
         """Return the whole configuration of one run."""
+        raise NotImplementedError
+
+    def start(self, seed: int) -> CausalPolicy:
+        """Return the policy that every arm of a seed starts from; cached."""
+        raise NotImplementedError
+
+    def measure(self, trainer: Trainer) -> Figures:
+        """Return figures of the trainer's policy: the same draws whenever it is called with one seed."""
+        raise NotImplementedError
+
+    def facts(self) -> dict[str, Any]:
+        """Return what decides the figures besides the configuration, JSON-ready."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskTrial(Trial):
+    """A trial on one task of the library, whose policies imitate worked responses first.
+
+    Args:
+        task: what is learnt.
+        shape: the policy's size.
+        warm: how the starting policy is made, anew for each seed.
+        demonstrate: the worked responses that it imitates, from a seed.
+        figures: measures the trainer's policy.
+        training: settings of every arm.
+    """
+
+    task: Task
+    shape: TinyShape
+    warm: WarmStart
+    demonstrate: Callable[[int], list[Any]]
+    figures: Callable[[Trainer], Figures]
+    training: Mapping[str, Any]
+
+    def config(self, arm: str, seed: int) -> RunConfig:
+        """Return the arm's recipe with the trial's training settings."""
         chosen = self.arms[arm]
-        recipe = find_method(chosen.method).recipe
+        recipe = find_method(chosen.method).policy_gradient
         table = overlay(recipe.model_dump(mode="json"), chosen.changes)
         training = {**table["training"], **self.training, "steps": self.measure_at[-1], "record": "text"}
         return resolve(chosen.method, recipe, {**table, "training": training}, {"task": self.task, "seed": seed})
 
     def start(self, seed: int) -> CausalPolicy:
-        """Return the policy that every arm of a seed starts from; cached."""
+        """Return a tiny policy that imitates the demonstrations."""
         policy = tiny_policy(self.task.character_set, seed, self.shape)
         cached_warm_start(policy, self.demonstrate(seed), self.warm, seed=seed)
         return policy
+
+    def measure(self, trainer: Trainer) -> Figures:
+        """Return the trial's figures."""
+        return self.figures(trainer)
+
+    def facts(self) -> dict[str, Any]:
+        """Return how the starting policies are made."""
+        return {"warm": self.warm.model_dump(), "shape": self.shape.model_dump()}
+
+
+@contextmanager
+def scratch_trainer(config: RunConfig, policy: CausalPolicy, progress: Progress) -> Iterator[Trainer]:
+    """Yield a trainer whose run is not kept: every rollout of dozens of toy runs is not worth it."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Trainer(config, policy, RunStore(Path(folder)), progress)
 
 
 def run_trial(trial: Trial, folder: Path, progress: Progress) -> dict[str, list[Curve]]:
@@ -102,13 +142,8 @@ def run_trial(trial: Trial, folder: Path, progress: Progress) -> dict[str, list[
         for place, arm in enumerate(trial.arms):
             progress.say(f"{trial.name}: seed {seed + 1} of {trial.seeds}, {arm}")
             config = trial.config(arm, seed)
-            facts = {
-                "config": config.model_dump(mode="json"),
-                "warm": trial.warm.model_dump(),
-                "shape": trial.shape.model_dump(),
-                "measure_at": trial.measure_at,
-                "budget": budget,
-            }
+            fixed = {"config": config.model_dump(mode="json"), "measure_at": trial.measure_at, "budget": budget}
+            facts = {**fixed, **trial.facts()}
             path = folder / f"{trial.name}-seed-{seed}-{arm.replace(' ', '-')}.json"
             curve = kept(path, facts, lambda c=config, b=budget: _run(trial, c, b, progress))
             found[arm].append(curve)
@@ -123,8 +158,7 @@ def _run(trial: Trial, config: RunConfig, budget: float, progress: Progress) -> 
     curve: Curve = {}
     spent = {"tokens_computed": 0.0, "tokens_sampled": 0.0, "trained_tokens": 0.0, "update_seconds": 0.0}
     rows: list[Mapping[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:  # every rollout of dozens of toy runs is not worth keeping
-        trainer = Trainer(config, policy, RunStore(Path(folder)), progress)
+    with scratch_trainer(config, policy, progress) as trainer:
         step = 0
         while not _over(trial, step, spent["tokens_computed"], budget):
             if step in trial.measure_at:
@@ -148,39 +182,3 @@ def _run(trial: Trial, config: RunConfig, budget: float, progress: Progress) -> 
 def _over(trial: Trial, step: int, cost: float, budget: float) -> bool:
     steps = trial.measure_at[-1]
     return (cost >= budget or step >= 4 * steps) if budget else step >= steps
-
-
-def figure(curves: Sequence[Curve], name: str, at: int | str = "last") -> list[float]:
-    """Return one figure of every seed.
-
-    Args:
-        curves: an arm's runs.
-        name: the figure's name.
-        at: a measured step, or "last".
-    """
-    return [curve[str(at)][name] for curve in curves]
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean, NaN of nothing."""
-    return sum(values) / len(values) if values else float("nan")
-
-
-def over(values: Sequence[float]) -> Interval:
-    """Return the mean of independent values with Student's t interval."""
-    return paired_difference(values, [0.0] * len(values))
-
-
-def claim(statement: str, bar: str, measured: Interval, passed: bool, unit: str, note: str = "") -> Claim:
-    """Return a claim from an interval.
-
-    Args:
-        statement: what should hold.
-        bar: the threshold, fixed beforehand.
-        measured: the figure.
-        passed: whether it reached the bar.
-        unit: the figure's unit.
-        note: what was seen.
-    """
-    found = measured
-    return Claim(statement, bar, found.estimate, found.low, found.high, found.level, passed, unit, found.n, note)

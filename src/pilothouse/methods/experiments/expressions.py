@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pilothouse.core.problems import Problem, Score
 from pilothouse.core.seeds import SeedTree
-from pilothouse.methods.experiments.lite_ppo.toys import Toy
+from pilothouse.methods.experiments.toys import Toy
 
 LOWEST, HIGHEST = 4, 80
 _DIGITS = range(1, 10)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pilothouse.methods.base import find_method
-from pilothouse.methods.experiments.lite_ppo.runs import Arm
+from pilothouse.methods.experiments.arms import Arm
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.training.ablate import run_folder, run_once
@@ -22,10 +21,12 @@ class FullRun:
 
     Args:
         after: the held-out evaluation, by "greedy" and "sampled".
+        seconds: wall-clock seconds by phase.
         metrics: the rows of its steps.
     """
 
     after: Mapping[str, Any]
+    seconds: Mapping[str, float]
     metrics: tuple[Mapping[str, Any], ...]
 
     def curve(self, name: str) -> list[float]:
@@ -48,15 +49,11 @@ def full_size(
     found: dict[str, list[FullRun]] = {name: [] for name in arms}
     for seed in range(seeds):
         for name, arm in arms.items():
-            recipe = find_method(arm.method).recipe
+            recipe = find_method(arm.method).policy_gradient
             changed = overlay(recipe.model_dump(mode="json"), arm.changes)
             config = resolve(arm.method, recipe, changed, table, {"seed": seed})
             path = folder / f"{name.replace(' ', '-')}-seed-{seed}"
             result = run_once(config, path, progress)
-            found[name].append(FullRun(result["after"], tuple(RunStore.open(run_folder(config, path)).metrics())))
+            metrics = tuple(RunStore.open(run_folder(config, path)).metrics())
+            found[name].append(FullRun(result["after"], result["seconds"], metrics))
     return found
-
-
-def data_folder() -> str:
-    """Return the folder that ``PILOTHOUSE_DATA`` names; empty reads from the hub."""
-    return os.environ.get("PILOTHOUSE_DATA", "")

@@ -1,9 +1,40 @@
-"""What the experiments' claims have in common."""
+"""From the figures of seeds to claims: what all experiments share."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
+
 from pilothouse.core.cards import Claim
-from pilothouse.reports.statistics import Interval
+from pilothouse.reports.statistics import Interval, paired_difference
+
+POINTS = "points of accuracy"
+
+
+def figure(runs: Sequence[Mapping[str, Mapping[str, float]]], name: str, at: int | str = "last") -> list[float]:
+    """Return one figure of every seed.
+
+    Args:
+        runs: a table a seed: figures by name, by the training step they were taken at.
+        name: the figure's name.
+        at: a measured step, or "last".
+    """
+    return [run[str(at)][name] for run in runs]
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean, NaN of nothing."""
+    return sum(values) / len(values) if values else float("nan")
+
+
+def over(values: Sequence[float]) -> Interval:
+    """Return the mean of independent values with Student's t interval."""
+    return paired_difference(values, [0.0] * len(values))
+
+
+def points(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """Return the paired difference of two accuracies in percentage points."""
+    return paired_difference([100 * x for x in a], [100 * x for x in b])
 
 
 def claim(statement: str, bar: str, measured: Interval, passed: bool, unit: str, note: str = "") -> Claim:
@@ -29,3 +60,8 @@ def claim(statement: str, bar: str, measured: Interval, passed: bool, unit: str,
         n=measured.n,
         note=note,
     )
+
+
+def data_folder() -> str:
+    """Return the folder that ``PILOTHOUSE_DATA`` names; empty reads from the hub."""
+    return os.environ.get("PILOTHOUSE_DATA", "")

@@ -9,10 +9,10 @@ from typing import Any
 from pilothouse.core.cards import Claim, Evidence
 from pilothouse.methods.experiments.adora.claims import common_claims, gpu_claims, rare_claims
 from pilothouse.methods.experiments.adora.designs import COMMON, CONTROLS, RARE, SWITCH
+from pilothouse.methods.experiments.arms import Arm, run_trial
 from pilothouse.methods.experiments.full_size import full_size
-from pilothouse.methods.experiments.lite_ppo.claims import figure, over
-from pilothouse.methods.experiments.lite_ppo.designs import smoke
-from pilothouse.methods.experiments.lite_ppo.runs import Arm, Design, run_design
+from pilothouse.methods.experiments.measured import figure, over
+from pilothouse.methods.experiments.toy_trials import ToyTrial
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
 
@@ -35,22 +35,13 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     started = time.perf_counter()
     found, tables, drawn = _gpu(out, progress) if scale == "gpu" else _small(scale, out, progress)
     path = panels_figure(drawn, out / "claims", title=f"ADORA, scale {scale}")
-    return Evidence(
-        method="adora",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables=tables,
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce adora --scale {scale}",
-        figure=path.name,
-    )
+    return Evidence.of("adora", scale, found, tables, path.name, time.perf_counter() - started)
 
 
 def _small(scale: str, out: Path, progress: Progress) -> tuple[tuple[Claim, ...], dict[str, Any], list[Panel]]:
-    def runs_of(design: Design) -> Any:
+    def runs_of(design: ToyTrial) -> Any:
         progress.phase(f"experiment: {design.name}")
-        return run_design(smoke(design) if scale == "smoke" else design, out / "runs", progress)
+        return run_trial(design.smoke() if scale == "smoke" else design, out / "runs", progress)
 
     rare, controls, common = runs_of(RARE), runs_of(CONTROLS), runs_of(COMMON)
     switch, last, early = (1, 1, 1) if scale == "smoke" else (SWITCH, RARE.measure_at[-1], COMMON.measure_at[-1])
@@ -60,13 +51,13 @@ def _small(scale: str, out: Path, progress: Progress) -> tuple[tuple[Claim, ...]
         Panel(f"{title}, step {step}", "tokens a response", _lengths(runs, step))
         for title, (runs, step) in {**shown, "long answers are common": (common, early)}.items()
     ]
-    accuracy = {arm: over(figure(many, last, "accuracy")) for arm, many in rare.items()}
+    accuracy = {arm: over(figure(many, "accuracy", last)) for arm, many in rare.items()}
     drawn.append(Panel(f"long answers are rare, step {last}", "share of right answers", accuracy))
     return found, {"rare": rare, "controls": controls, "common": common}, drawn
 
 
 def _lengths(runs: Any, step: int) -> dict[str, Any]:
-    return {arm: over(figure(many, step, "length")) for arm, many in runs.items()}
+    return {arm: over(figure(many, "length", step)) for arm, many in runs.items()}
 
 
 def _gpu(out: Path, progress: Progress) -> tuple[tuple[Claim, ...], dict[str, Any], list[Panel]]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pilothouse.core.cards import Claim
+from pilothouse.methods.experiments.arms import Curve
 from pilothouse.methods.experiments.full_size import FullRun
-from pilothouse.methods.experiments.lite_ppo.claims import figure, mean, over, points
-from pilothouse.methods.experiments.lite_ppo.runs import Figures
-from pilothouse.methods.experiments.measured import claim
+from pilothouse.methods.experiments.measured import claim, figure, mean, over, points
 from pilothouse.reports.statistics import paired_difference
 
 #: ADORA for a first stage, which is measured at its end, and GRPO from there on.
 STAGED = "ADORA, then GRPO"
 
-Runs = Mapping[str, Sequence[Figures]]
+Runs = Mapping[str, Sequence[Curve]]
 
 
 def rare_claims(runs: Runs, controls: Runs, switch: int, last: int) -> tuple[Claim, ...]:
@@ -26,11 +25,11 @@ def rare_claims(runs: Runs, controls: Runs, switch: int, last: int) -> tuple[Cla
         switch: step at which the two-stage arm goes on as GRPO.
         last: the last step.
     """
-    length = {arm: figure(many, switch, "length") for arm, many in {**runs, **controls}.items()}
-    start = mean(figure(runs["GRPO"], 0, "length"))
+    length = {arm: figure(many, "length", switch) for arm, many in {**runs, **controls}.items()}
+    start = mean(figure(runs["GRPO"], "length", 0))
     longer = paired_difference(length[STAGED], length["GRPO"])
     least = min(a - b for a, b in zip(length[STAGED], length["GRPO"], strict=True))
-    accuracy = {arm: mean(figure(many, switch, "accuracy")) for arm, many in {**runs, **controls}.items()}
+    accuracy = {arm: mean(figure(many, "accuracy", switch)) for arm, many in {**runs, **controls}.items()}
     halved = paired_difference(length["GRPO, half advantages"], length["GRPO"])
     lengths = f"start {start:.2f}; " + ", ".join(f"{arm} {mean(many):.2f}" for arm, many in length.items())
     return (
@@ -62,9 +61,9 @@ def two_stage_claims(runs: Runs, switch: int, last: int) -> tuple[Claim, ...]:
         switch: step at which GRPO takes over.
         last: the last step.
     """
-    accuracy = {name: figure(many, last, "accuracy") for name, many in runs.items()}
+    accuracy = {name: figure(many, "accuracy", last) for name, many in runs.items()}
     gap = points(accuracy[STAGED], accuracy["GRPO"])
-    then, now = figure(runs[STAGED], switch, "length"), figure(runs[STAGED], last, "length")
+    then, now = figure(runs[STAGED], "length", switch), figure(runs[STAGED], "length", last)
     kept = [after for before, after in zip(then, now, strict=True) if before >= 5]
     shortest = over(kept) if kept else over([0.0])
     pairs = ", ".join(f"{before:.2f} to {after:.2f}" for before, after in zip(then, now, strict=True))
@@ -96,13 +95,13 @@ def common_claims(runs: Runs, step: int) -> tuple[Claim, ...]:
         step: the step they are read at.
     """
     growth = {
-        arm: [b / a for a, b in zip(figure(many, 0, "length"), figure(many, step, "length"), strict=True)]
+        arm: [b / a for a, b in zip(figure(many, "length", 0), figure(many, "length", step), strict=True)]
         for arm, many in runs.items()
     }
     found: list[Claim] = []
     for arm in ("ADORA", "ADORA, amplify"):
         ratio = over([a / b for a, b in zip(growth[arm], growth["GRPO"], strict=True)])
-        accuracy = {name: mean(figure(runs[name], step, "accuracy")) for name in (arm, "GRPO")}
+        accuracy = {name: mean(figure(runs[name], "accuracy", step)) for name in (arm, "GRPO")}
         found.append(
             claim(
                 f"where long answers are common, {arm}'s grow more than GRPO's in {step} steps: ratio of the growths",

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pilothouse.methods.experiments.lite_ppo.runs import Arm, Design
-from pilothouse.methods.experiments.lite_ppo.toys import WorkedOrDirect
+from pilothouse.methods.experiments.arms import Arm
+from pilothouse.methods.experiments.toy_trials import ToyTrial
+from pilothouse.methods.experiments.toys import WorkedOrDirect
 from pilothouse.policies.warm_start import WarmStart
 
 SWITCH = 100  #: step at which the two-stage arm goes on as GRPO
@@ -25,7 +26,7 @@ GRPO, DAMPED, AMPLIFIED = arm("grpo"), arm("adora"), arm("adora-amplify")
 #: All advantages halved: reviewers asked whether the effect is one of the step size.
 HALVED = arm({"name": "sum", "terms": [{"weight": 0.5, "part": "grpo"}]})
 
-RARE = Design(
+RARE = ToyTrial(
     name="long answers are rare",
     task=WorkedOrDirect(direct_share=0.90, direct_wrong=0.75, worked_wrong=0.40),
     warm=WarmStart(epochs=6, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0),

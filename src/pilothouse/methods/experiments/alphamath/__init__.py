@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pilothouse.core.cards import Evidence
 from pilothouse.core.errors import ConfigError
-from pilothouse.methods.experiments.alphamath.claims import accuracy, claims, over
+from pilothouse.methods.experiments.alphamath.claims import accuracy, claims
 from pilothouse.methods.experiments.alphamath.runs import SMALL, SMOKE, run_seed
+from pilothouse.methods.experiments.measured import over
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
 
@@ -40,13 +41,4 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
             reached[name] = over(accuracy(ends, name))
     panels = [Panel("Held-out chains", "accuracy after two rounds (%)", reached)]
     path = panels_figure(panels, out / "claims", title=f"AlphaMath, scale {scale}")
-    return Evidence(
-        method="alphamath",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables={"seeds": runs},
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce alphamath --scale {scale}",
-        figure=path.name,
-    )
+    return Evidence.of("alphamath", scale, found, {"seeds": runs}, path.name, time.perf_counter() - started)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pilothouse.core.cards import Claim
 from pilothouse.methods.experiments.alphamath.measure import VOTES, Figures
 from pilothouse.methods.experiments.alphamath.runs import Rounds
+from pilothouse.methods.experiments.measured import POINTS, claim, over
 from pilothouse.reports.statistics import Interval, paired_difference
 
-POINTS = "points of accuracy"
 BEAM = "SBS(3,5)"
 
 
@@ -26,7 +26,7 @@ def claims(runs: Sequence[Rounds], last: str) -> tuple[Claim, ...]:
     areas = over([found["value"]["auc"] for found in end])
     return (
         _points(f"sampled pass@1 after round {last} above round 0", 10.0, after, start, f"{_mean(start)} before"),
-        _claim(
+        claim(
             "held-out values tell prefixes without a mistake from those with one",
             "area under the ROC curve at least 0.80",
             areas,
@@ -41,7 +41,7 @@ def claims(runs: Sequence[Rounds], last: str) -> tuple[Claim, ...]:
 
 def _ablation(noise: Sequence[float], sampled: Sequence[float]) -> Claim:
     gap = _ahead(noise, sampled)
-    return _claim(
+    return claim(
         f"with noise for a value, {BEAM} is no better than sampled pass@1",
         "at most 3 points above it",
         gap,
@@ -66,11 +66,6 @@ def accuracy(found: Sequence[Mapping[str, Figures]], name: str) -> list[float]:
     return [100 * figures[name]["accuracy"] for figures in found]
 
 
-def over(values: Sequence[float]) -> Interval:
-    """Return the mean of independent values with Student's t interval."""
-    return paired_difference(values, [0.0] * len(values))
-
-
 def _ahead(a: Sequence[float], b: Sequence[float]) -> Interval:
     return paired_difference(a, b)
 
@@ -78,7 +73,7 @@ def _ahead(a: Sequence[float], b: Sequence[float]) -> Interval:
 def _points(statement: str, bar: float, a: Sequence[float], b: Sequence[float], note: str) -> Claim:
     gap = _ahead(a, b)
     wanted = f"mean over seeds at least {bar:+g} points"
-    return _claim(statement, wanted, gap, gap.estimate >= bar, POINTS, note)
+    return claim(statement, wanted, gap, gap.estimate >= bar, POINTS, note)
 
 
 def _cost(found: Sequence[Mapping[str, Figures]], name: str) -> str:
@@ -88,18 +83,3 @@ def _cost(found: Sequence[Mapping[str, Figures]], name: str) -> str:
 
 def _mean(values: Sequence[float]) -> str:
     return f"{sum(values) / len(values):.1f} %"
-
-
-def _claim(statement: str, bar: str, measured: Interval, passed: bool, unit: str, note: str = "") -> Claim:
-    return Claim(
-        statement=statement,
-        bar=bar,
-        measured=measured.estimate,
-        low=measured.low,
-        high=measured.high,
-        level=measured.level,
-        passed=passed,
-        unit=unit,
-        n=measured.n,
-        note=note,
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,12 @@ from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.base import find_method
 from pilothouse.methods.experiments.alphamath.measure import Bench, Figures, measure
 from pilothouse.methods.experiments.alphamath.start import weak_policy
+from pilothouse.methods.experiments.arms import scratch_trainer
 from pilothouse.policies.warm_start import WarmStart
 from pilothouse.reports.cells import kept
 from pilothouse.reports.progress import Progress
-from pilothouse.reports.runs import RunStore
 from pilothouse.tasks.chain_arithmetic import ChainArithmetic
 from pilothouse.training.config import RunConfig, resolve
-from pilothouse.training.loop import Trainer
 
 #: What was measured of a policy, by round, then by name.
 Rounds = dict[str, dict[str, Figures]]
@@ -87,7 +85,7 @@ class Design:
                 "record": "text",
             },
         }
-        return resolve("alphamath", find_method("alphamath").recipe, table)
+        return resolve("alphamath", find_method("alphamath").policy_gradient, table)
 
 
 SMALL = Design()
@@ -114,8 +112,7 @@ def _run(design: Design, config: RunConfig, progress: Progress) -> Rounds:
     policy = weak_policy(task, design.size, design.shown, design.slip, warm, config.value_head, config.seed)
     bench = Bench(policy, task, SeedTree(config.seed) / "measure", progress)
     found: Rounds = {"0": measure(bench, search=False)}
-    with tempfile.TemporaryDirectory() as folder:  # the trees of a round are not worth keeping
-        trainer = Trainer(config, policy, RunStore(Path(folder)), progress)
+    with scratch_trainer(config, policy, progress) as trainer:
         for step in range(design.rounds):
             row = trainer.step(step)
             names = ("accuracy", "episodes", "trained_tokens", "nll", "step_value_loss", "tokens_computed", "seconds")

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pilothouse.core.cards import Claim, Evidence
-from pilothouse.methods.experiments.arms import Curve, claim, figure, mean, over, run_trial
+from pilothouse.methods.experiments.arms import Curve, run_trial
 from pilothouse.methods.experiments.d3s.designs import TRIAL, smoke
-from pilothouse.methods.experiments.d3s.gsm8k import full_size
+from pilothouse.methods.experiments.d3s.gsm8k import at_full_size
+from pilothouse.methods.experiments.measured import claim, figure, mean, over
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.statistics import Interval, paired_difference
@@ -28,23 +29,14 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     """
     started = time.perf_counter()
     if scale == "gpu":
-        found, tables, panels = full_size(out / "runs", progress)
+        found, tables, panels = at_full_size(out / "runs", progress)
     else:
         trial = smoke() if scale == "smoke" else TRIAL
         runs = run_trial(trial, out / "runs", progress)
         early, late = trial.measure_at[len(trial.measure_at) // 3], trial.measure_at[-1]
         found, tables, panels = toy_claims(runs, early, late), {"expressions": runs}, toy_panels(runs, late)
     path = panels_figure(panels, out / "claims", title=f"D3S, scale {scale}")
-    return Evidence(
-        method="d3s",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables=tables,
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce d3s --scale {scale}",
-        figure=path.name,
-    )
+    return Evidence.of("d3s", scale, found, tables, path.name, time.perf_counter() - started)
 
 
 def toy_claims(runs: Mapping[str, Sequence[Curve]], early: int, late: int) -> tuple[Claim, ...]:

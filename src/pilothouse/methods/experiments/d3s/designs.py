@@ -8,8 +8,8 @@ from typing import Any
 
 from pilothouse.core.problems import Problem
 from pilothouse.core.seeds import SeedTree
-from pilothouse.methods.experiments.arms import Arm, Figures, Trial
-from pilothouse.methods.experiments.lite_ppo.toys import SHAPE, Expressions
+from pilothouse.methods.experiments.arms import Arm, Figures, TaskTrial
+from pilothouse.methods.experiments.toys import SHAPE, Expressions
 from pilothouse.policies.warm_start import WarmStart
 from pilothouse.programs.group import Group
 from pilothouse.training.evaluate import evaluate
@@ -57,13 +57,13 @@ def _arm(name: str, n: Sequence[float], k: Sequence[float]) -> Arm:
 STRONG: Any = ((0.3, 0.6), (0.5, 1.0))
 MILD: Any = ((0.5, 1.0), (0.5, 1.0))
 
-TRIAL = Trial(
+TRIAL = TaskTrial(
     name="expressions",
     task=TASK,
     shape=SHAPE,
     warm=WarmStart(epochs=20, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0),
     demonstrate=shown,
-    measure=measure,
+    figures=measure,
     arms={
         "full batch": Arm("d3s", {"select": "everything"}),
         "D3S strong": _arm("d3s", *STRONG),
@@ -77,12 +77,12 @@ TRIAL = Trial(
 )
 
 
-def smoke(trial: Trial = TRIAL) -> Trial:
+def smoke(trial: TaskTrial = TRIAL) -> TaskTrial:
     """Return the trial cut down to seconds: it shows that everything runs and nothing else."""
     return replace(
         trial,
         warm=trial.warm.model_copy(update={"epochs": 0.02}),
-        measure=lambda trainer: measure(trainer, 1),
+        figures=lambda trainer: measure(trainer, 1),
         measure_at=(0, 1, 2),
         seeds=2,
         arms={name: trial.arms[name] for name in ("full batch", "D3S strong", "random strong")},

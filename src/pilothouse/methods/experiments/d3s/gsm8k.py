@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pilothouse.core.cards import Claim
-from pilothouse.methods.base import find_method
-from pilothouse.methods.experiments.arms import claim, over
+from pilothouse.methods.experiments.arms import Arm
+from pilothouse.methods.experiments.full_size import full_size
+from pilothouse.methods.experiments.measured import claim, data_folder, over
 from pilothouse.reports.figures import Panel
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.statistics import paired_difference
-from pilothouse.training.ablate import run_once
-from pilothouse.training.config import overlay, resolve
 
 SEEDS = 3
-ARMS: dict[str, dict[str, Any]] = {"full batch": {"select": "everything"}, "D3S": {}}
+ARMS = {"full batch": Arm("d3s", {"select": "everything"}), "D3S": Arm("d3s")}
 
 
-def full_size(folder: Path, progress: Progress) -> tuple[tuple[Claim, ...], dict[str, Any], Sequence[Panel]]:
+def at_full_size(folder: Path, progress: Progress) -> tuple[tuple[Claim, ...], dict[str, Any], Sequence[Panel]]:
     """Return claims, tables and panels of 64 x 16 episodes over 200 steps; runs that were cut off are continued.
 
     GSM8K is read from ``PILOTHOUSE_DATA`` if that is set.
@@ -29,22 +27,15 @@ def full_size(folder: Path, progress: Progress) -> tuple[tuple[Claim, ...], dict
         folder: keeps the runs.
         progress: shows what happens.
     """
-    recipe = find_method("d3s").recipe
     table: dict[str, Any] = {
-        "task": {"name": "gsm8k", "data": os.environ.get("PILOTHOUSE_DATA", "")},
+        "task": {"name": "gsm8k", "data": data_folder()},
         "policy": {"model": "Qwen/Qwen2.5-0.5B-Instruct", "rows": 512},
         "program": {"n": 16},
         "training": {"steps": 200, "prompts": 64, "minibatches": 4, "eval_problems": 1319},
     }
-    accuracy: dict[str, list[float]] = {arm: [] for arm in ARMS}
-    seconds: dict[str, list[float]] = {arm: [] for arm in ARMS}
-    for seed in range(SEEDS):
-        for arm, changes in ARMS.items():
-            laid = overlay(overlay(recipe.model_dump(mode="json"), table), changes)
-            config = resolve("d3s", recipe, laid, {"seed": seed})
-            result = run_once(config, folder / f"{arm.replace(' ', '-')}-seed-{seed}", progress)
-            accuracy[arm].append(100 * result["after"]["greedy"]["accuracy"])
-            seconds[arm].append(result["seconds"]["update"] + result["seconds"]["score tokens"])
+    runs = full_size(ARMS, table, SEEDS, folder, progress)
+    accuracy = {arm: [100 * run.after["greedy"]["accuracy"] for run in many] for arm, many in runs.items()}
+    seconds = {arm: [run.seconds["update"] + run.seconds["score tokens"] for run in many] for arm, many in runs.items()}
     gap = paired_difference(accuracy["D3S"], accuracy["full batch"])
     ratio = over([a / b for a, b in zip(seconds["D3S"], seconds["full batch"], strict=True)])
     claims = (

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.core.cards import Claim, Evidence
-from pilothouse.methods.experiments.arms import Curve, claim, figure, mean, over, run_trial
+from pilothouse.methods.experiments.arms import Curve, run_trial
 from pilothouse.methods.experiments.dot.designs import TRIAL, smoke
-from pilothouse.methods.experiments.dot.gsm8k import full_size
+from pilothouse.methods.experiments.dot.gsm8k import at_full_size
 from pilothouse.methods.experiments.dot.twin import learn
+from pilothouse.methods.experiments.measured import claim, figure, mean, over
 from pilothouse.reports.cells import kept
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
@@ -30,7 +31,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     """
     started = time.perf_counter()
     if scale == "gpu":
-        found, tables, panels = full_size(out / "runs", progress)
+        found, tables, panels = at_full_size(out / "runs", progress)
     else:
         seeds, updates = (2, 5) if scale == "smoke" else (3, 600)
         table = {_name(alpha): _twins(alpha, updates, seeds, out, progress) for alpha in ALPHAS}
@@ -39,16 +40,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
         tables: dict[str, Any] = {"table of stop logits": table, "sums": runs}
         panels = _panels(table, runs)
     path = panels_figure(panels, out / "claims", title=f"DOT, scale {scale}")
-    return Evidence(
-        method="dot",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables=tables,
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce dot --scale {scale}",
-        figure=path.name,
-    )
+    return Evidence.of("dot", scale, found, tables, path.name, time.perf_counter() - started)
 
 
 def _twins(alpha: float, updates: int, seeds: int, out: Path, progress: Progress) -> list[dict[str, float]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pilothouse.core.problems import Problem
-from pilothouse.methods.experiments.arms import Arm, Trial
+from pilothouse.methods.experiments.arms import Arm, TaskTrial
 from pilothouse.methods.experiments.sums import PER_CLASS, SHAPE, WARM, by_class, noisy_answers
 from pilothouse.tasks.check_chain import CheckChain
 
@@ -22,13 +22,13 @@ def demonstrations(seed: int) -> list[Problem]:
 CUT = {"name": "outlier-truncation", "alpha": 1.5, "margin": 2}
 
 
-TRIAL = Trial(
+TRIAL = TaskTrial(
     name="sums",
     task=TASK,
     shape=SHAPE,
     warm=WARM,
     demonstrate=demonstrations,
-    measure=by_class,
+    figures=by_class,
     arms={
         "GRPO": Arm("dot", {"select": {"name": "chain", "parts": AFTER}}),
         "DOT, alpha 1.5": Arm("dot", {"select": {"name": "chain", "parts": [CUT, *AFTER]}}),
@@ -40,13 +40,13 @@ TRIAL = Trial(
 )
 
 
-def smoke(trial: Trial = TRIAL) -> Trial:
+def smoke(trial: TaskTrial = TRIAL) -> TaskTrial:
     """Return the trial cut down to seconds: it shows that everything runs and nothing else."""
     return replace(
         trial,
         warm=trial.warm.model_copy(update={"epochs": 0.02}),
         demonstrate=lambda seed: noisy_answers(TASK, seed, 2000),
-        measure=lambda trainer: by_class(trainer, per_class=4),
+        figures=lambda trainer: by_class(trainer, per_class=4),
         measure_at=(0, 1, 2),
         seeds=2,
         training={**trial.training, "prompts": 2},

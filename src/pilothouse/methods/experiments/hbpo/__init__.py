@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.core.cards import Claim, Evidence
-from pilothouse.methods.experiments.arms import Curve, claim, mean, over, run_trial
+from pilothouse.methods.experiments.arms import Curve, run_trial
 from pilothouse.methods.experiments.hbpo.designs import BUDGETS, TRIAL, smoke
-from pilothouse.methods.experiments.hbpo.gsm8k import full_size
+from pilothouse.methods.experiments.hbpo.gsm8k import at_full_size
 from pilothouse.methods.experiments.hbpo.twin import ARMS, learn
+from pilothouse.methods.experiments.measured import claim, mean, over
 from pilothouse.reports.cells import kept
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
@@ -31,7 +32,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     """
     started = time.perf_counter()
     if scale == "gpu":
-        found, tables, panels = full_size(out / "runs", progress)
+        found, tables, panels = at_full_size(out / "runs", progress)
     else:
         seeds, updates = (2, 4) if scale == "smoke" else (3, 400)
         table = {arm: _twins(arm, updates, seeds, out, progress) for arm in ARMS}
@@ -41,16 +42,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
         tables: dict[str, Any] = {"table of stop logits": table, "sums": runs}
         panels = _panels(table, ends)
     path = panels_figure(panels, out / "claims", title=f"HBPO, scale {scale}")
-    return Evidence(
-        method="hbpo",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables=tables,
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce hbpo --scale {scale}",
-        figure=path.name,
-    )
+    return Evidence.of("hbpo", scale, found, tables, path.name, time.perf_counter() - started)
 
 
 def _end(curve: Curve) -> dict[str, float]:

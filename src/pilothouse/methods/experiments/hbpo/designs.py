@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pilothouse.core.problems import Problem, Score
 from pilothouse.core.seeds import SeedTree
-from pilothouse.methods.experiments.arms import Arm, Figures, Trial
+from pilothouse.methods.experiments.arms import Arm, Figures, TaskTrial
 from pilothouse.methods.experiments.sums import LESSONS, PER_CLASS, SHAPE, WARM, by_class, noisy_answers
 from pilothouse.programs.budgeted import BudgetedGroup
 from pilothouse.programs.prefixed import PrefixedGroup
@@ -62,13 +62,13 @@ def measure(trainer: Trainer, per_class: int = PER_CLASS, budgets: bool = True) 
 PROGRAM = BudgetedGroup(n=16, budgets=BUDGETS, announcements=LETTERS)
 PLAIN: dict[str, Any] = {"program": {"name": "group", "n": 16}}
 
-TRIAL = Trial(
+TRIAL = TaskTrial(
     name="budgeted sums",
     task=TASK,
     shape=SHAPE,
     warm=WARM,
     demonstrate=demonstrations,
-    measure=measure,
+    figures=measure,
     arms={
         "classic": Arm("hbpo", {**PLAIN, "credit": {"name": "grpo", "eps": 1e-6}}),
         "cosine": Arm("hbpo", {**PLAIN, "credit": {"name": "budget-reward", "of": {"name": "grpo", "eps": 1e-6}}}),
@@ -81,13 +81,13 @@ TRIAL = Trial(
 )
 
 
-def smoke(trial: Trial = TRIAL) -> Trial:
+def smoke(trial: TaskTrial = TRIAL) -> TaskTrial:
     """Return the trial cut down to seconds: it shows that everything runs and nothing else."""
     return replace(
         trial,
         warm=trial.warm.model_copy(update={"epochs": 0.02}),
         demonstrate=lambda seed: demonstrations(seed, 2000),
-        measure=lambda trainer: measure(trainer, per_class=4),
+        figures=lambda trainer: measure(trainer, per_class=4),
         measure_at=(0, 1, 2),
         seeds=2,
         training={**trial.training, "prompts": 2},

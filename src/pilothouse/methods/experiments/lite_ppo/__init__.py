@@ -13,12 +13,13 @@ from pilothouse.credit.base import Credit
 from pilothouse.credit.grpo import GRPO
 from pilothouse.credit.lite_ppo import LitePPO
 from pilothouse.credit.normalized import Normalized
+from pilothouse.methods.experiments.arms import run_trial
 from pilothouse.methods.experiments.lite_ppo import claims
 from pilothouse.methods.experiments.lite_ppo.amplification import noise_energy
-from pilothouse.methods.experiments.lite_ppo.designs import EASY, LENGTH, PRESETS, smoke
+from pilothouse.methods.experiments.lite_ppo.designs import EASY, LENGTH, PRESETS
 from pilothouse.methods.experiments.lite_ppo.gsm8k import run_gsm8k
 from pilothouse.methods.experiments.lite_ppo.panels import panels
-from pilothouse.methods.experiments.lite_ppo.runs import run_design
+from pilothouse.methods.experiments.measured import over
 from pilothouse.reports.figures import panels_figure
 from pilothouse.reports.progress import Progress
 
@@ -36,16 +37,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     started = time.perf_counter()
     found, tables = _full_size(out, progress) if scale == "gpu" else _small(scale, out, progress)
     path = panels_figure(panels(tables), out / "claims", title=f"Lite PPO, scale {scale}")
-    return Evidence(
-        method="lite-ppo",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables=tables,
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce lite-ppo --scale {scale}",
-        figure=path.name,
-    )
+    return Evidence.of("lite-ppo", scale, found, tables, path.name, time.perf_counter() - started)
 
 
 def amplification(batches: int, credits: Mapping[str, Credit] = CREDITS) -> tuple[tuple[Claim, ...], dict[str, Any]]:
@@ -58,7 +50,7 @@ def amplification(batches: int, credits: Mapping[str, Credit] = CREDITS) -> tupl
     seeds = SeedTree(0) / "amplification"
     shares = {success: noise_energy(credits, success, 0.02, batches, seeds / str(success)) for success in (0.97, 0.9)}
     table = {
-        f"success {success:.2f}": {name: claims.over(values).to_dict() for name, values in found.items()}
+        f"success {success:.2f}": {name: over(values).to_dict() for name, values in found.items()}
         for success, found in shares.items()
     }
     return claims.energy_claims(shares[0.97]), table
@@ -70,9 +62,9 @@ def _small(scale: str, out: Path, progress: Progress) -> tuple[tuple[Claim, ...]
     tables: dict[str, Any] = {"amplification": energy}
     judges = ((LENGTH, claims.length_claims), (EASY, claims.easy_claims), (PRESETS, claims.preset_claims))
     for design, judge in judges:
-        sized = smoke(design) if scale == "smoke" else design
+        sized = design.smoke() if scale == "smoke" else design
         progress.phase(f"experiment: {sized.name}")
-        tables[sized.name] = run_design(sized, out / "runs", progress)
+        tables[sized.name] = run_trial(sized, out / "runs", progress)
         found += judge(tables[sized.name], sized.measure_at[-1])
     return found, tables
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pilothouse.core.cards import Claim
-from pilothouse.methods.experiments.lite_ppo.runs import Figures
-from pilothouse.reports.statistics import Interval, paired_difference
-
-POINTS = "points of accuracy"
+from pilothouse.methods.experiments.arms import Curve
+from pilothouse.methods.experiments.measured import POINTS, claim, figure, mean, over, points
+from pilothouse.reports.statistics import paired_difference
 
 
 def energy_claims(shares: Mapping[str, Sequence[float]]) -> tuple[Claim, ...]:
@@ -24,34 +23,34 @@ def energy_claims(shares: Mapping[str, Sequence[float]]) -> tuple[Claim, ...]:
         share = over(shares[name])
         statement = f"with {name}, the share of sum A^2 on groups that differ in noise alone (success 0.97, noise 0.02)"
         passed = share.estimate >= limit if above else share.estimate <= limit
-        claims.append(_claim(statement, bar, share, passed, "share of energy"))
+        claims.append(claim(statement, bar, share, passed, "share of energy"))
     return tuple(claims)
 
 
-def easy_claims(found: Mapping[str, Sequence[Figures]], step: int) -> tuple[Claim, ...]:
+def easy_claims(found: Mapping[str, Sequence[Curve]], step: int) -> tuple[Claim, ...]:
     """Return the claims on easy, noisy data: dropping the std keeps answers diverse at the same accuracy.
 
     Args:
         found: figures by arm and seed.
         step: the step they are read at.
     """
-    distinct = {arm: figure(runs, step, "distinct") for arm, runs in found.items()}
-    accuracy = {arm: figure(runs, step, "accuracy") for arm, runs in found.items()}
+    distinct = {arm: figure(runs, "distinct", step) for arm, runs in found.items()}
+    accuracy = {arm: figure(runs, "accuracy", step) for arm, runs in found.items()}
     excess = paired_difference(distinct["no std"], [1.3 * x for x in distinct["GRPO"]])
     gap = points(accuracy["no std"], accuracy["GRPO"])
     means = ", ".join(f"{arm} {mean(values):.2f}" for arm, values in distinct.items())
-    start = figure(found["GRPO"], 0, "accuracy")
+    start = figure(found["GRPO"], "accuracy", 0)
     return (
-        _claim(
+        claim(
             "on easy data with noisy rewards, no std keeps 1.3 times as many distinct right answers of 16 as GRPO",
             "distinct(no std) - 1.3 x distinct(GRPO) at least 0",
             excess,
             excess.estimate >= 0,
             "answers of 16",
-            f"distinct right answers: {means}, start {mean(figure(found['GRPO'], 0, 'distinct')):.2f}; ratio of means "
+            f"distinct right answers: {means}, start {mean(figure(found['GRPO'], 'distinct', 0)):.2f}; ratio of means "
             f"{mean(distinct['no std']) / max(mean(distinct['GRPO']), 1e-9):.2f}",
         ),
-        _claim(
+        claim(
             "on easy data with noisy rewards, no std is as accurate as GRPO",
             "within 1.5 points",
             gap,
@@ -63,21 +62,21 @@ def easy_claims(found: Mapping[str, Sequence[Figures]], step: int) -> tuple[Clai
     )
 
 
-def length_claims(found: Mapping[str, Sequence[Figures]], step: int) -> tuple[Claim, ...]:
+def length_claims(found: Mapping[str, Sequence[Curve]], step: int) -> tuple[Claim, ...]:
     """Return the claims on aggregation when the longer answers are the better ones (takeaway 5).
 
     Args:
         found: figures by arm and seed.
         step: the step they are read at.
     """
-    accuracy = {arm: figure(runs, step, "accuracy") for arm, runs in found.items()}
-    length = {arm: figure(runs, step, "length") for arm, runs in found.items()}
+    accuracy = {arm: figure(runs, "accuracy", step) for arm, runs in found.items()}
+    length = {arm: figure(runs, "length", step) for arm, runs in found.items()}
     ahead = points(accuracy["Lite PPO"], accuracy["GRPO"])
     longer = paired_difference(length["Lite PPO"], length["GRPO"])
     same = points(accuracy["mixed, sequence mean"], accuracy["GRPO"])
-    start = f"start {mean(figure(found['GRPO'], 0, 'accuracy')):.1%}, "
+    start = f"start {mean(figure(found['GRPO'], 'accuracy', 0)):.1%}, "
     return (
-        _claim(
+        claim(
             f"where longer answers are better, Lite PPO is more accurate than GRPO after {step} steps",
             "mean over seeds at least +1 point",
             ahead,
@@ -85,7 +84,7 @@ def length_claims(found: Mapping[str, Sequence[Figures]], step: int) -> tuple[Cl
             POINTS,
             start + ", ".join(f"{arm} {mean(values):.1%}" for arm, values in accuracy.items()),
         ),
-        _claim(
+        claim(
             f"there, Lite PPO's responses are longer than GRPO's after {step} steps",
             "mean over seeds at least +0.05 tokens",
             longer,
@@ -93,7 +92,7 @@ def length_claims(found: Mapping[str, Sequence[Figures]], step: int) -> tuple[Cl
             "tokens",
             ", ".join(f"{arm} {mean(values):.2f}" for arm, values in length.items()),
         ),
-        _claim(
+        claim(
             "token-mean explains it: mixed scaling with sequence-mean is like GRPO",
             "within 1 point",
             same,
@@ -103,23 +102,23 @@ def length_claims(found: Mapping[str, Sequence[Figures]], step: int) -> tuple[Cl
     )
 
 
-def preset_claims(found: Mapping[str, Sequence[Figures]], step: int) -> tuple[Claim, ...]:
+def preset_claims(found: Mapping[str, Sequence[Curve]], step: int) -> tuple[Claim, ...]:
     """Return the claim on presets from a base-like start; no advantage over GRPO is claimed at this size.
 
     Args:
         found: figures by arm and seed.
         step: the step they are read at.
     """
-    accuracy = {arm: figure(runs, step, "accuracy") for arm, runs in found.items()}
+    accuracy = {arm: figure(runs, "accuracy", step) for arm, runs in found.items()}
     gap = points(accuracy["Lite PPO"], accuracy["GRPO"])
     return (
-        _claim(
+        claim(
             f"from a base-like start, Lite PPO is not worse than GRPO after {step} steps",
             "mean over seeds at least -3 points",
             gap,
             gap.estimate >= -3.0,
             POINTS,
-            f"start {mean(figure(found['GRPO'], 0, 'accuracy')):.1%}, "
+            f"start {mean(figure(found['GRPO'], 'accuracy', 0)):.1%}, "
             + ", ".join(f"{arm} {mean(values):.1%}" for arm, values in accuracy.items()),
         ),
     )
@@ -136,40 +135,5 @@ def gsm8k_claims(accuracy: Mapping[str, Sequence[float]]) -> tuple[Claim, ...]:
         gap = points(accuracy["lite-ppo"], accuracy[rival])
         statement = f"Lite PPO against {rival} on GSM8K with Qwen2.5-0.5B"
         passed = gap.estimate >= bar
-        claims.append(_claim(statement, f"mean over seeds at least {bar:+g} point", gap, passed, POINTS))
+        claims.append(claim(statement, f"mean over seeds at least {bar:+g} point", gap, passed, POINTS))
     return tuple(claims)
-
-
-def figure(runs: Sequence[Figures], step: int, name: str) -> list[float]:
-    """Return one figure of every seed at a step."""
-    return [run[str(step)][name] for run in runs]
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean."""
-    return sum(values) / len(values)
-
-
-def over(values: Sequence[float]) -> Interval:
-    """Return the mean of independent values with Student's t interval."""
-    return paired_difference(values, [0.0] * len(values))
-
-
-def points(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Return the paired difference of two accuracies in percentage points."""
-    return paired_difference([100 * x for x in a], [100 * x for x in b])
-
-
-def _claim(statement: str, bar: str, measured: Interval, passed: bool, unit: str, note: str = "") -> Claim:
-    return Claim(
-        statement=statement,
-        bar=bar,
-        measured=measured.estimate,
-        low=measured.low,
-        high=measured.high,
-        level=measured.level,
-        passed=passed,
-        unit=unit,
-        n=measured.n,
-        note=note,
-    )

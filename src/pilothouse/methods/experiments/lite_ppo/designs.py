@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from pilothouse.methods.experiments.lite_ppo.runs import Arm, Design
-from pilothouse.methods.experiments.lite_ppo.toys import Expressions, WorkedOrDirect
+from pilothouse.methods.experiments.arms import Arm
+from pilothouse.methods.experiments.toy_trials import ToyTrial
+from pilothouse.methods.experiments.toys import Expressions, WorkedOrDirect
 from pilothouse.policies.warm_start import WarmStart
 
 
@@ -16,7 +15,7 @@ def _warm(epochs: float) -> WarmStart:
 
 GRPO, LITE = Arm("grpo"), Arm("lite-ppo")
 
-EASY = Design(
+EASY = ToyTrial(
     name="easy data",
     task=Expressions(),
     warm=_warm(80),
@@ -28,7 +27,7 @@ EASY = Design(
     noise=0.05,
 )
 
-LENGTH = Design(
+LENGTH = ToyTrial(
     name="length",
     task=WorkedOrDirect(),
     warm=_warm(3),
@@ -44,7 +43,7 @@ LENGTH = Design(
     samples=16,
 )
 
-PRESETS = Design(
+PRESETS = ToyTrial(
     name="presets",
     task=Expressions(),
     warm=_warm(20),
@@ -59,15 +58,3 @@ PRESETS = Design(
     seeds=4,
     samples=16,
 )
-
-
-def smoke(design: Design) -> Design:
-    """Return the design cut down to seconds: it shows that everything runs and nothing else."""
-    return replace(
-        design,
-        warm=design.warm.model_copy(update={"epochs": 0.02}),
-        measure_at=(0, 1),
-        seeds=2,
-        samples=1,
-        prompts=2,
-    )

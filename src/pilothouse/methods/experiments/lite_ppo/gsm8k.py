@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
-from pilothouse.methods.base import find_method
+from pilothouse.methods.experiments.arms import Arm
+from pilothouse.methods.experiments.full_size import full_size
+from pilothouse.methods.experiments.measured import data_folder
 from pilothouse.reports.progress import Progress
-from pilothouse.training.ablate import run_once
-from pilothouse.training.config import resolve
 
 METHODS = ("grpo", "dapo", "lite-ppo")
 SEEDS = 3
@@ -25,14 +24,10 @@ def run_gsm8k(folder: Path, progress: Progress) -> dict[str, list[float]]:
         progress: shows what happens.
     """
     table: dict[str, Any] = {
-        "task": {"name": "gsm8k", "data": os.environ.get("PILOTHOUSE_DATA", "")},
+        "task": {"name": "gsm8k", "data": data_folder()},
         "policy": {"model": "Qwen/Qwen2.5-0.5B", "rows": 1024},
         "training": {"steps": 200, "prompts": 128, "eval_problems": 1319},
     }
-    found: dict[str, list[float]] = {method: [] for method in METHODS}
-    for seed in range(SEEDS):
-        for method in METHODS:
-            config = resolve(method, find_method(method).recipe, table, {"seed": seed})
-            result = run_once(config, folder / f"{method}-seed-{seed}", progress)
-            found[method].append(result["after"]["greedy"]["accuracy"])
-    return found
+    arms = {method: Arm(method) for method in METHODS}
+    runs = full_size(arms, table, SEEDS, folder, progress)
+    return {method: [run.after["greedy"]["accuracy"] for run in many] for method, many in runs.items()}

@@ -34,15 +34,13 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
         y_label="held-out accuracy",
         title=f"Chains of 8 steps, scale {scale}",
     )
-    return Evidence(
-        method="particle-scaling",
-        scale=scale,
-        claims=judged,
-        verdict=Evidence.judge(judged, scale),
-        tables={"arms": found, "tabular": tabular(10 if scale == "smoke" else 400)},
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce particle-scaling --scale {scale}",
-        figure=figure.name,
+    return Evidence.of(
+        "particle-scaling",
+        scale,
+        judged,
+        {"arms": found, "tabular": tabular(10 if scale == "smoke" else 400)},
+        figure.name,
+        time.perf_counter() - started,
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pilothouse.core.cards import Claim
+from pilothouse.methods.experiments.measured import claim, mean, points
 from pilothouse.methods.experiments.particle_scaling.design import Design
-from pilothouse.methods.experiments.particle_scaling.measure import Figures, mean
-from pilothouse.reports.statistics import Interval, paired_difference
+from pilothouse.methods.experiments.particle_scaling.measure import Figures
+from pilothouse.reports.statistics import paired_difference
 
 
 def claims(found: Figures, design: Design) -> tuple[Claim, ...]:
@@ -32,7 +31,7 @@ def _ahead(found: Figures, ours: str, theirs: str, bar: str, least: float | None
     gap = points(found[ours]["accuracy"], found[theirs]["accuracy"])
     passed = abs(gap.estimate) <= 5.0 if least is None else gap.estimate >= least
     note = "; ".join(_arm(found, arm) for arm in (ours, theirs))
-    return _claim(f"accuracy of {ours} minus {theirs}", bar, gap, passed, "points of accuracy", note)
+    return claim(f"accuracy of {ours} minus {theirs}", bar, gap, passed, "points of accuracy", note)
 
 
 def _diverse(found: Figures, design: Design) -> Claim:
@@ -42,7 +41,7 @@ def _diverse(found: Figures, design: Design) -> Claim:
         _arm(found, f"misled {name}") for name in ("particles", "beam")
     )
     statement = f"different first steps alive at the end, N = {design.mislead}, scores of the first two steps reversed "
-    return _claim(
+    return claim(
         statement + "for half of the openings: particle filter minus beam search",
         "above 0",
         more,
@@ -55,23 +54,3 @@ def _diverse(found: Figures, design: Design) -> Claim:
 def _arm(found: Figures, arm: str) -> str:
     accuracy, tokens = mean(found[arm]["accuracy"]), mean(found[arm]["tokens_sampled"])
     return f"{arm} {accuracy:.1%} at {tokens:.0f} sampled tokens a problem"
-
-
-def points(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Return the paired difference of two accuracies in percentage points."""
-    return paired_difference([100 * x for x in a], [100 * x for x in b])
-
-
-def _claim(statement: str, bar: str, measured: Interval, passed: bool, unit: str, note: str) -> Claim:
-    return Claim(
-        statement=statement,
-        bar=bar,
-        measured=measured.estimate,
-        low=measured.low,
-        high=measured.high,
-        level=measured.level,
-        passed=passed,
-        unit=unit,
-        n=measured.n,
-        note=note,
-    )

@@ -9,6 +9,7 @@ from typing import Any
 from pilothouse.core.problems import Problem
 from pilothouse.core.seeds import SeedTree
 from pilothouse.engines.local import LocalEngine
+from pilothouse.methods.experiments.measured import mean
 from pilothouse.methods.experiments.particle_scaling.design import DRAWN, HOW, TASK, Design
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.programs.base import Program
@@ -149,8 +150,3 @@ def openings(trace: Mapping[str, Any]) -> int:
             at = nodes[at]["parent"]
         texts.add(nodes[at]["text"])
     return len(texts)
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean."""
-    return sum(values) / len(values)

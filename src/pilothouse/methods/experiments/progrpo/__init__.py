@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pilothouse.core.cards import Claim, Evidence
-from pilothouse.methods.experiments.full_size import data_folder, full_size
-from pilothouse.methods.experiments.lite_ppo.claims import figure, over
-from pilothouse.methods.experiments.lite_ppo.designs import smoke
-from pilothouse.methods.experiments.lite_ppo.runs import Arm, run_design
+from pilothouse.methods.experiments.arms import Arm, run_trial
+from pilothouse.methods.experiments.full_size import full_size
+from pilothouse.methods.experiments.measured import data_folder, figure, over
 from pilothouse.methods.experiments.progrpo.claims import FACTORS, diversity_claims, gpu_claims
 from pilothouse.methods.experiments.progrpo.designs import DIVERSITY
 from pilothouse.reports.figures import Panel, panels_figure
@@ -31,26 +30,17 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     started = time.perf_counter()
     found, tables, drawn = _gpu(out, progress) if scale == "gpu" else _small(scale, out, progress)
     path = panels_figure(drawn, out / "claims", title=f"ProGRPO, scale {scale}")
-    return Evidence(
-        method="progrpo",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables=tables,
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce progrpo --scale {scale}",
-        figure=path.name,
-    )
+    return Evidence.of("progrpo", scale, found, tables, path.name, time.perf_counter() - started)
 
 
 def _small(scale: str, out: Path, progress: Progress) -> tuple[tuple[Claim, ...], dict[str, Any], list[Panel]]:
-    design = smoke(DIVERSITY) if scale == "smoke" else DIVERSITY
+    design = DIVERSITY.smoke() if scale == "smoke" else DIVERSITY
     progress.phase("diversity on a language task")
-    runs = run_design(design, out / "runs", progress)
+    runs = run_trial(design, out / "runs", progress)
     step = design.measure_at[-1]
     drawn: list[Panel] = []
     for name, title in (("distinct", "Distinct right answers of 16"), ("entropy", "Entropy"), ("accuracy", "pass@1")):
-        values = {arm: over(figure(many, step, name)) for arm, many in runs.items()}
+        values = {arm: over(figure(many, name, step)) for arm, many in runs.items()}
         bar = FACTORS[name][0] * values["clip-higher"].estimate if name in FACTORS else None
         drawn.append(Panel(f"{title}, step {step}", "dashed: the bar", values, bar))
     return diversity_claims(runs, step), {"diversity": runs}, drawn

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pilothouse.core.cards import Claim
+from pilothouse.methods.experiments.arms import Curve
 from pilothouse.methods.experiments.full_size import FullRun
-from pilothouse.methods.experiments.lite_ppo.claims import figure, mean, points
-from pilothouse.methods.experiments.lite_ppo.runs import Figures
-from pilothouse.methods.experiments.measured import claim
+from pilothouse.methods.experiments.measured import claim, figure, mean, points
 from pilothouse.reports.statistics import paired_difference
 
 #: By figure: how many times the matched baseline's ProGRPO must reach, and its unit.
 FACTORS = {"distinct": (1.2, "answers of 16"), "entropy": (1.25, "nats a token")}
 
 
-def diversity_claims(runs: Mapping[str, Sequence[Figures]], step: int) -> tuple[Claim, ...]:
+def diversity_claims(runs: Mapping[str, Sequence[Curve]], step: int) -> tuple[Claim, ...]:
     """Return the claims of the training experiment, at equal steps and episodes.
 
     Args:
@@ -24,7 +23,7 @@ def diversity_claims(runs: Mapping[str, Sequence[Figures]], step: int) -> tuple[
     """
     found: list[Claim] = []
     for name, (factor, unit) in FACTORS.items():
-        values = {arm: figure(many, step, name) for arm, many in runs.items()}
+        values = {arm: figure(many, name, step) for arm, many in runs.items()}
         excess = paired_difference(values["ProGRPO"], [factor * x for x in values["clip-higher"]])
         ratio = mean(values["ProGRPO"]) / max(mean(values["clip-higher"]), 1e-9)
         found.append(
@@ -37,7 +36,7 @@ def diversity_claims(runs: Mapping[str, Sequence[Figures]], step: int) -> tuple[
                 f"ratio of means {ratio:.2f}; " + ", ".join(f"{arm} {mean(many):.3f}" for arm, many in values.items()),
             )
         )
-    accuracy = {arm: figure(many, step, "accuracy") for arm, many in runs.items()}
+    accuracy = {arm: figure(many, "accuracy", step) for arm, many in runs.items()}
     gap = points(accuracy["ProGRPO"], accuracy["clip-higher"])
     return (
         *found,
@@ -47,7 +46,7 @@ def diversity_claims(runs: Mapping[str, Sequence[Figures]], step: int) -> tuple[
             gap,
             gap.estimate >= -4,
             "points of accuracy",
-            f"start {mean(figure(runs['GRPO'], 0, 'accuracy')):.1%}; "
+            f"start {mean(figure(runs['GRPO'], 'accuracy', 0)):.1%}; "
             + ", ".join(f"{arm} {mean(many):.1%}" for arm, many in accuracy.items()),
         ),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pilothouse.methods.experiments.arms import Arm
 from pilothouse.methods.experiments.expressions import NoisyExpressions
-from pilothouse.methods.experiments.lite_ppo.runs import Arm, Design
+from pilothouse.methods.experiments.toy_trials import ToyTrial
 from pilothouse.policies.warm_start import WarmStart
 
 #: The loss that ProGRPO and its matched baseline share, two minibatches a batch.
@@ -22,7 +23,7 @@ def shifted(**credit: Any) -> Arm:
 
 BONUS = {**CLIP_HIGHER["objective"], "name": "clipped"}
 
-DIVERSITY = Design(
+DIVERSITY = ToyTrial(
     name="diversity",
     task=NoisyExpressions(),
     warm=WarmStart(epochs=3.5, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0),

@@ -12,10 +12,9 @@ from pilothouse.core.seeds import SeedTree
 from pilothouse.credit.base import Credit
 from pilothouse.credit.dr_grpo import DrGRPO
 from pilothouse.credit.riskpo import RiskPO
-from pilothouse.methods.experiments.full_size import data_folder, full_size
-from pilothouse.methods.experiments.lite_ppo.claims import figure, over
-from pilothouse.methods.experiments.lite_ppo.designs import smoke
-from pilothouse.methods.experiments.lite_ppo.runs import Arm, Figures, run_design
+from pilothouse.methods.experiments.arms import Arm, Curve, run_trial
+from pilothouse.methods.experiments.full_size import full_size
+from pilothouse.methods.experiments.measured import data_folder, figure, over
 from pilothouse.methods.experiments.riskpo.bandit import risky_share
 from pilothouse.methods.experiments.riskpo.claims import (
     BANDIT,
@@ -48,16 +47,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     started = time.perf_counter()
     found, tables, drawn = _gpu(out, progress) if scale == "gpu" else _small(scale, out, progress)
     path = panels_figure(drawn, out / "claims", title=f"RiskPO, scale {scale}")
-    return Evidence(
-        method="riskpo",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables=tables,
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce riskpo --scale {scale}",
-        figure=path.name,
-    )
+    return Evidence.of("riskpo", scale, found, tables, path.name, time.perf_counter() - started)
 
 
 def objectives(seed: int) -> dict[str, Credit]:
@@ -92,18 +82,18 @@ def bandit(steps: int, folder: Path, progress: Progress) -> dict[str, list[float
 def _small(scale: str, out: Path, progress: Progress) -> tuple[tuple[Claim, ...], dict[str, Any], list[Panel]]:
     progress.phase("what is optimised: a bandit")
     shares = bandit(20 if scale == "smoke" else 2000, out / "runs", progress)
-    design = smoke(ENTROPY) if scale == "smoke" else ENTROPY
+    design = ENTROPY.smoke() if scale == "smoke" else ENTROPY
     progress.phase("entropy on a language task")
-    runs = run_design(design, out / "runs", progress)
+    runs = run_trial(design, out / "runs", progress)
     step = design.measure_at[-1]
     equal = {f"{level:.2f}": at_equal_accuracy(runs, level) for level in (0.5, 0.55, 0.6, 0.65, 0.7)}
     found = bandit_claims(shares) + entropy_claims(runs, step)
     return found, {"bandit": shares, "entropy": runs, "at equal accuracy": equal}, _panels(shares, runs, step)
 
 
-def _panels(shares: Mapping[str, list[float]], runs: Mapping[str, list[Figures]], step: int) -> list[Panel]:
+def _panels(shares: Mapping[str, list[float]], runs: Mapping[str, list[Curve]], step: int) -> list[Panel]:
     entropy, accuracy = (
-        {arm: over(figure(found, step, name)) for arm, found in runs.items()} for name in ("entropy", "accuracy")
+        {arm: over(figure(found, name, step)) for arm, found in runs.items()} for name in ("entropy", "accuracy")
     )
     bar = 1.5 * entropy["GRPO"].estimate
     risky = {name: over(values) for name, values in shares.items()}

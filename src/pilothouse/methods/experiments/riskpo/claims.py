@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from pilothouse.core.cards import Claim
+from pilothouse.methods.experiments.arms import Curve
 from pilothouse.methods.experiments.full_size import FullRun
-from pilothouse.methods.experiments.lite_ppo.claims import figure, mean, over, points
-from pilothouse.methods.experiments.lite_ppo.runs import Figures
-from pilothouse.methods.experiments.measured import claim
+from pilothouse.methods.experiments.measured import claim, figure, mean, over, points
 from pilothouse.reports.statistics import paired_difference
 
 #: By objective: the bar on the mean probability of the risky arm, and whether it must be above it.
@@ -32,16 +31,16 @@ def bandit_claims(shares: Mapping[str, Sequence[float]]) -> tuple[Claim, ...]:
     return tuple(found)
 
 
-def entropy_claims(runs: Mapping[str, Sequence[Figures]], step: int) -> tuple[Claim, ...]:
+def entropy_claims(runs: Mapping[str, Sequence[Curve]], step: int) -> tuple[Claim, ...]:
     """Return the claims of the training experiment, at equal steps.
 
     Args:
         runs: figures by arm and seed.
         step: the step they are read at.
     """
-    entropy = {arm: figure(found, step, "entropy") for arm, found in runs.items()}
-    accuracy = {arm: figure(found, step, "accuracy") for arm, found in runs.items()}
-    start = figure(runs["RiskPO"], 0, "accuracy")
+    entropy = {arm: figure(found, "entropy", step) for arm, found in runs.items()}
+    accuracy = {arm: figure(found, "accuracy", step) for arm, found in runs.items()}
+    start = figure(runs["RiskPO"], "accuracy", 0)
     excess = paired_difference(entropy["RiskPO"], [1.5 * x for x in entropy["GRPO"]])
     rise = points(accuracy["RiskPO"], start)
     ratio = mean(entropy["RiskPO"]) / max(mean(entropy["GRPO"]), 1e-9)
@@ -65,7 +64,7 @@ def entropy_claims(runs: Mapping[str, Sequence[Figures]], step: int) -> tuple[Cl
     )
 
 
-def at_equal_accuracy(runs: Mapping[str, Sequence[Figures]], level: float) -> dict[str, dict[str, float | None]]:
+def at_equal_accuracy(runs: Mapping[str, Sequence[Curve]], level: float) -> dict[str, dict[str, float | None]]:
     """Return, by arm, entropy and steps where its mean curve first reaches an accuracy, by linear interpolation.
 
     Args:
@@ -75,7 +74,7 @@ def at_equal_accuracy(runs: Mapping[str, Sequence[Figures]], level: float) -> di
     found: dict[str, dict[str, float | None]] = {}
     for arm, seeds in runs.items():
         steps = sorted(int(step) for step in seeds[0])
-        curve = [(step, *(mean(figure(seeds, step, name)) for name in ("accuracy", "entropy"))) for step in steps]
+        curve = [(step, *(mean(figure(seeds, name, step)) for name in ("accuracy", "entropy"))) for step in steps]
         found[arm] = {"step": None, "entropy": None}
         for (s0, a0, e0), (s1, a1, e1) in pairwise(curve):
             if a0 < level <= a1:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pilothouse.methods.experiments.arms import Arm
 from pilothouse.methods.experiments.expressions import NoisyExpressions
-from pilothouse.methods.experiments.lite_ppo.runs import Arm, Design
+from pilothouse.methods.experiments.toy_trials import ToyTrial
 from pilothouse.policies.warm_start import WarmStart
 
 #: The released code's script for hard questions, as it runs: each block's own quantiles.
@@ -27,7 +28,7 @@ def arm(**credit: Any) -> Arm:
     return Arm("grpo", {"credit": {"name": "riskpo", **credit}, "training": {"minibatches": 2}})
 
 
-ENTROPY = Design(
+ENTROPY = ToyTrial(
     name="entropy",
     task=NoisyExpressions(),
     warm=WarmStart(epochs=3.5, batch_tokens=1024, lr=3e-3, matrix_lr=1e-2, held_out=0.0),

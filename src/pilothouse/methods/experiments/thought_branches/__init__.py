@@ -9,6 +9,7 @@ from typing import Any
 
 from pilothouse.core.cards import Claim, Evidence
 from pilothouse.core.errors import ConfigError
+from pilothouse.methods.experiments.measured import over
 from pilothouse.methods.experiments.thought_branches import claims
 from pilothouse.methods.experiments.thought_branches.hints import nudged
 from pilothouse.methods.experiments.thought_branches.known_truth import known_truth
@@ -45,16 +46,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
         tables["published"] = f"not measured: {FILE} of interp-reasoning/thought-branches is not under PILOTHOUSE_DATA"
         progress.say(f"published transplants {tables['published']}")
     path = panels_figure(_panels(tables), out / "claims", title=f"Thought Branches, scale {scale}")
-    return Evidence(
-        method="thought-branches",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables=tables,
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce thought-branches --scale {scale}",
-        figure=path.name,
-    )
+    return Evidence.of("thought-branches", scale, found, tables, path.name, time.perf_counter() - started)
 
 
 def _runs(
@@ -82,14 +74,12 @@ def _panels(tables: dict[str, Any]) -> list[Panel]:
     truth, hints = tables["known truth"], tables["hints"]
 
     def column(name: str) -> Any:
-        return claims.over([run[name] for run in truth])
+        return over([run[name] for run in truth])
 
     names = {"CI, fillers": "filler_plain", "CI++, fillers": "filler_strict", "CI, plan": "plan_plain"}
     nats = {label: column(name) for label, name in {**names, "CI++, plan": "plan_strict"}.items()}
     shifts = {arm: column(f"shift {arm}") for arm in ("on-policy", "random", "off-policy")}
-    points = {
-        f"p_{at}": claims.over(values) for at, values in enumerate(zip(*(run["curve"] for run in hints), strict=True))
-    }
+    points = {f"p_{at}": over(values) for at, values in enumerate(zip(*(run["curve"] for run in hints), strict=True))}
     return [
         Panel("Chains of known truth", "importance (nats), mean of policies", nats),
         Panel("Interventions", "shift of the rate of yes", shifts, 0.0),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pilothouse.core.cards import Claim
+from pilothouse.methods.experiments.measured import claim, over
 from pilothouse.reports.statistics import Interval, paired_difference
 
 Runs = Sequence[Mapping[str, Any]]
@@ -24,7 +25,7 @@ def truth_claims(runs: Runs) -> tuple[Claim, ...]:
     gain = paired_difference(_column(runs, "shift on-policy"), _column(runs, "shift off-policy"))
     evidence = f"{sum(run['without_evidence'] for run in runs)} of {sum(run['sentences'] for run in runs)}"
     return (
-        _claim(
+        claim(
             "CI++ orders sentences as their true effects do (plan or filler, one of each a chain), and better than CI",
             "Spearman at least 0.8 (0.866 is the most that two levels allow) and above that of CI",
             rho,
@@ -32,7 +33,7 @@ def truth_claims(runs: Runs) -> tuple[Claim, ...]:
             "rank correlation",
             f"CI {over(plain).estimate:.3f}, difference {_text(ahead)}; no evidence on {evidence} sentences",
         ),
-        _claim(
+        claim(
             "CI++ of the plan against its CI",
             "at least 2 times",
             ratio,
@@ -41,7 +42,7 @@ def truth_claims(runs: Runs) -> tuple[Claim, ...]:
             f"CI++ {over(_column(runs, 'plan_strict')).estimate:.3f} nats, "
             f"CI {over(_column(runs, 'plan_plain')).estimate:.3f} nats",
         ),
-        _claim(
+        claim(
             "CI++ of fillers, which have no effect",
             "at most 0.05 nats",
             filler,
@@ -49,7 +50,7 @@ def truth_claims(runs: Runs) -> tuple[Claim, ...]:
             "nats",
             f"CI of fillers {over(_column(runs, 'filler_plain')).estimate:.3f} nats",
         ),
-        _claim(
+        claim(
             "an on-policy intervention moves the rate of yes the wanted way, further than a strange sentence does",
             "at least 0.2 further",
             gain,
@@ -75,7 +76,7 @@ def hint_claims(runs: Runs) -> tuple[Claim, ...]:
         f"{sum(points) / len(points):.2f}" for points in zip(*(run["curve"] for run in runs), strict=True)
     )
     return (
-        _claim(
+        claim(
             "a chain written under a hint carries the hinted answer to the prompt without it",
             "p_n - p_0 at least 0.25",
             total,
@@ -83,7 +84,7 @@ def hint_claims(runs: Runs) -> tuple[Claim, ...]:
             "rate of the hinted answer",
             f"mean curve {curve}; answers that agree with the choices {over(_column(runs, 'agreement')).estimate:.0%}",
         ),
-        _claim(
+        claim(
             "the hint's effect accumulates: largest effect of one sentence on the mean curve, as a share of the total",
             "at most 60 %",
             share,
@@ -107,12 +108,7 @@ def published_claims(found: Mapping[str, float], expected: Mapping[str, float]) 
     statement = "the published transplant file gives the known figures"
     note = "; ".join(f"{name} {figure:.4g}" for name, figure in found.items())
     gap = Interval(size, size, size, 0.0, int(found["problems"]))
-    return (_claim(statement, "every figure within 0.0005 of the known one", gap, size <= 0.0005, "largest gap", note),)
-
-
-def over(values: Sequence[float]) -> Interval:
-    """Return the mean over policies with Student's t interval."""
-    return paired_difference(values, [0.0] * len(values))
+    return (claim(statement, "every figure within 0.0005 of the known one", gap, size <= 0.0005, "largest gap", note),)
 
 
 def _column(runs: Runs, name: str) -> list[float]:
@@ -125,18 +121,3 @@ def _ratios(runs: Runs, above: str, below: str) -> list[float]:
 
 def _text(found: Interval) -> str:
     return f"{found.estimate:+.3f} [{found.low:.3f}, {found.high:.3f}]"
-
-
-def _claim(statement: str, bar: str, found: Interval, passed: bool, unit: str, note: str = "") -> Claim:
-    return Claim(
-        statement=statement,
-        bar=bar,
-        measured=found.estimate,
-        low=found.low,
-        high=found.high,
-        level=found.level,
-        passed=passed,
-        unit=unit,
-        n=found.n,
-        note=note,
-    )

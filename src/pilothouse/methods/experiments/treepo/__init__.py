@@ -10,6 +10,7 @@ from pathlib import Path
 from pilothouse.core.cards import Evidence
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.seeds import SeedTree
+from pilothouse.methods.experiments.measured import over
 from pilothouse.methods.experiments.treepo import claims
 from pilothouse.methods.experiments.treepo.economy import VARIANTS, compare
 from pilothouse.methods.experiments.treepo.stopper import Economy, Memoryless, stopper_economy
@@ -80,15 +81,13 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
         *claims.training_claims(trained, size.design.steps),
     )
     figure = panels_figure(_panels(sampled, trained, size.design.steps), out / "claims", title=f"TreePO, scale {scale}")
-    return Evidence(
-        method="treepo",
-        scale=scale,
-        claims=found,
-        verdict=Evidence.judge(found, scale),
-        tables={"stopper": [asdict(e) for e in stopped], "economy": sampled, "training": trained},
-        seconds=time.perf_counter() - started,
-        command=f"pilothouse reproduce treepo --scale {scale}",
-        figure=figure.name,
+    return Evidence.of(
+        "treepo",
+        scale,
+        found,
+        {"stopper": [asdict(e) for e in stopped], "economy": sampled, "training": trained},
+        figure.name,
+        time.perf_counter() - started,
     )
 
 
@@ -121,9 +120,7 @@ def _panels(
     sampled: Sequence[Mapping[str, Mapping[str, float]]], trained: Mapping[str, Sequence[Rows]], step: int
 ) -> list[Panel]:
     def panel(title: str, label: str, figure: str, bar: float) -> Panel:
-        found = {
-            name: claims.over([run[name][figure] for run in sampled]) for name in sampled[0] if name != "independent"
-        }
+        found = {name: over([run[name][figure] for run in sampled]) for name in sampled[0] if name != "independent"}
         return Panel(title, label, found, bar)
 
     ends = {arm: [100 * at_step(rows, step)["greedy"] for rows in runs] for arm, runs in trained.items()}
@@ -131,6 +128,6 @@ def _panels(
     return [
         panel("Tokens computed for a response", "share of independent groups; bar 0.80", "computed_ratio", 0.8),
         panel("... at as many distinct responses", "share of independent groups", "cost_at_equal_distinct", 0.8),
-        Panel(f"Accuracy after {step} updates", "held-out, greedy (%)", {k: claims.over(v) for k, v in ends.items()}),
-        Panel(f"Tokens decoded in {step} updates", "thousands", {k: claims.over(v) for k, v in tokens.items()}),
+        Panel(f"Accuracy after {step} updates", "held-out, greedy (%)", {k: over(v) for k, v in ends.items()}),
+        Panel(f"Tokens decoded in {step} updates", "thousands", {k: over(v) for k, v in tokens.items()}),
     ]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pilothouse.core.cards import Claim
+from pilothouse.methods.experiments.measured import POINTS, claim, mean, over, points
 from pilothouse.methods.experiments.treepo.stopper import Economy
 from pilothouse.methods.experiments.treepo.training import Rows, at_step, at_tokens
-from pilothouse.reports.statistics import Interval, paired_difference
 
-POINTS = "points of accuracy"
 _TREE, _GROUP = "TreePO", "GRPO"
 
 
@@ -26,7 +25,7 @@ def stopper_claims(found: Sequence[Economy]) -> tuple[Claim, ...]:
         ("tokens decoded by trees, as a share of those in their responses", 0.70, [e.shared for e in found]),
     )
     return tuple(
-        _claim(
+        claim(
             f"{what} (memoryless stopper)", f"at most {bar}", over(values), over(values).estimate <= bar, "share", note
         )
         for what, bar, values in rows
@@ -50,7 +49,7 @@ def economy_claims(found: Sequence[Mapping[str, Mapping[str, float]]], variant: 
     found_answers = f"distinct answers {answers.estimate:.2f} of the independent ones"
     worth = f"worth {effective[0]:.1f} independent responses ({effective[1]:.1f} for independent ones)"
     return (
-        _claim(
+        claim(
             "tokens computed for a response of a tree, as a share of those of independent groups of the same size",
             "at most 0.80",
             ratio,
@@ -58,7 +57,7 @@ def economy_claims(found: Sequence[Mapping[str, Mapping[str, float]]], variant: 
             "share",
             f"mean length {lengths[0]:.1f} tokens, of independent responses {lengths[1]:.1f}",
         ),
-        _claim(
+        claim(
             "distinct finished responses of a tree, as a share of those of independent groups of the same size",
             "at least 0.95: equal diversity",
             variety,
@@ -66,7 +65,7 @@ def economy_claims(found: Sequence[Mapping[str, Mapping[str, float]]], variant: 
             "share",
             f"{found_answers}; {worth}",
         ),
-        _claim(
+        claim(
             "tokens computed by a tree, as a share of those of the independent group with as many distinct responses",
             "at most 0.80",
             cost,
@@ -94,14 +93,14 @@ def training_claims(found: Mapping[str, Sequence[Rows]], step: int) -> tuple[Cla
     figures = ", ".join(f"{arm} {mean([row['greedy'] for row in rows]):.1%}" for arm, rows in ends.items())
     sampled = ", ".join(f"{arm} {mean([row['sampled'] for row in rows]):.1%}" for arm, rows in ends.items())
     return (
-        _claim(
+        claim(
             f"tokens decoded by TreePO in {step} updates, as a share of GRPO's, equal responses",
             "at most 0.85",
             cost,
             cost.estimate <= 0.85,
             "share",
         ),
-        _claim(
+        claim(
             f"held-out greedy accuracy of TreePO above GRPO after {step} updates of as many responses",
             "mean over seeds at least -2 points",
             gap,
@@ -109,7 +108,7 @@ def training_claims(found: Mapping[str, Sequence[Rows]], step: int) -> tuple[Cla
             POINTS,
             f"greedy: {figures}; sampled: {sampled}; sampled at the start {start:.1%}",
         ),
-        _claim(
+        claim(
             "held-out greedy accuracy of TreePO above GRPO once as many tokens were decoded",
             "mean over seeds at least 0 points",
             even,
@@ -117,34 +116,4 @@ def training_claims(found: Mapping[str, Sequence[Rows]], step: int) -> tuple[Cla
             POINTS,
             f"TreePO after {mean([row['step'] for row in late]):.0f} updates",
         ),
-    )
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean."""
-    return sum(values) / len(values)
-
-
-def over(values: Sequence[float]) -> Interval:
-    """Return the mean of independent values with Student's t interval."""
-    return paired_difference(values, [0.0] * len(values))
-
-
-def points(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Return the paired difference of two accuracies in percentage points."""
-    return paired_difference([100 * x for x in a], [100 * x for x in b])
-
-
-def _claim(statement: str, bar: str, measured: Interval, passed: bool, unit: str, note: str = "") -> Claim:
-    return Claim(
-        statement=statement,
-        bar=bar,
-        measured=measured.estimate,
-        low=measured.low,
-        high=measured.high,
-        level=measured.level,
-        passed=passed,
-        unit=unit,
-        n=measured.n,
-        note=note,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pilothouse.methods.experiments.arms import scratch_trainer
 from pilothouse.methods.experiments.treepo.economy import TREE, WIDTH
 from pilothouse.methods.experiments.treepo.sums import SHAPE, LongSums, warm_policy
 from pilothouse.policies.warm_start import WarmStart
@@ -15,7 +15,6 @@ from pilothouse.programs.base import Sampling
 from pilothouse.programs.group import Group
 from pilothouse.reports.cells import kept
 from pilothouse.reports.progress import Progress
-from pilothouse.reports.runs import RunStore
 from pilothouse.training.config import RunConfig, resolve
 from pilothouse.training.evaluate import evaluate, held_out
 from pilothouse.training.loop import Trainer
@@ -118,8 +117,7 @@ def _run(design: Design, config: RunConfig, tokens: float, progress: Progress) -
     """Train to the given step, and on until as many tokens were decoded as ``tokens``."""
     policy = warm_policy(design.task, design.warm, config.seed)
     rows: Rows = []
-    with tempfile.TemporaryDirectory() as folder:  # every rollout of dozens of small runs is not worth keeping
-        trainer = Trainer(config, policy, RunStore(Path(folder)), progress)
+    with scratch_trainer(config, policy, progress) as trainer:
         for step in range(design.most_steps + 1):
             enough = step >= design.steps and trainer.cost.tokens_sampled >= tokens
             if enough or (step % design.measure_every == 0 and step <= design.steps):

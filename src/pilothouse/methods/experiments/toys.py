@@ -37,7 +37,7 @@ class Toy(Task):
 class Expressions(Toy):
     """Write "TT=" as "a*b+c" with three digits: every target from 10 to 90 has several right answers."""
 
-    name: ClassVar[str] = "pilothouse.methods.experiments.lite_ppo.toys:Expressions"
+    name: ClassVar[str] = "pilothouse.methods.experiments.toys:Expressions"
     response_limit: ClassVar[int] = 8
 
     def problems(self, split: str) -> Sequence[Problem]:
@@ -68,7 +68,7 @@ class WorkedOrDirect(Toy):
         count: demonstrations.
     """
 
-    name: ClassVar[str] = "pilothouse.methods.experiments.lite_ppo.toys:WorkedOrDirect"
+    name: ClassVar[str] = "pilothouse.methods.experiments.toys:WorkedOrDirect"
     response_limit: ClassVar[int] = 10
     direct_share: Annotated[float, Field(ge=0, le=1)] = 0.59
     direct_wrong: Annotated[float, Field(ge=0, le=1)] = 0.75
