@@ -22,6 +22,11 @@ def figure(runs: Sequence[Mapping[str, Mapping[str, float]]], name: str, at: int
     return [run[str(at)][name] for run in runs]
 
 
+def measured_steps(run: Mapping[str, Mapping[str, float]]) -> list[int]:
+    """Return the training steps at which a run was measured, ascending."""
+    return sorted(int(step) for step in run if step != "last")
+
+
 def mean(values: Sequence[float]) -> float:
     """Return the mean, NaN of nothing."""
     return sum(values) / len(values) if values else float("nan")

@@ -10,7 +10,7 @@ from pilothouse.core.cards import Claim, Evidence
 from pilothouse.methods.experiments.arms import Curve, run_trial
 from pilothouse.methods.experiments.d3s.designs import TRIAL, smoke
 from pilothouse.methods.experiments.d3s.gsm8k import at_full_size
-from pilothouse.methods.experiments.measured import claim, figure, mean, over
+from pilothouse.methods.experiments.measured import claim, figure, mean, measured_steps, over
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.statistics import Interval, paired_difference
@@ -81,9 +81,9 @@ def tokens_to(curve: Curve, target: float = TARGET) -> float | None:
         curve: a run.
         target: the accuracy.
     """
-    for step in sorted((key for key in curve if key != "last"), key=int):
-        if curve[step]["accuracy"] >= target:
-            return curve[step]["trained_tokens"]
+    for step in measured_steps(curve):
+        if curve[str(step)]["accuracy"] >= target:
+            return curve[str(step)]["trained_tokens"]
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pilothouse.methods.experiments.arms import Curve
-from pilothouse.methods.experiments.measured import figure, over, points
+from pilothouse.methods.experiments.measured import figure, measured_steps, over, points
 from pilothouse.reports.figures import Panel
 from pilothouse.reports.statistics import Interval
 
@@ -23,7 +23,7 @@ def panels(tables: Mapping[str, Any]) -> list[Panel]:
         drawn.append(Panel("Gradient energy on pure noise", "share, mean of batches", energy, 0.7))
     if "easy data" in tables:
         runs: Mapping[str, Sequence[Curve]] = tables["easy data"]
-        distinct = {arm: over(figure(found, "distinct", _last(found))) for arm, found in runs.items()}
+        distinct = {arm: over(figure(found, "distinct", measured_steps(found[0])[-1])) for arm, found in runs.items()}
         bar = 1.3 * distinct["GRPO"].estimate
         drawn.append(Panel("Easy data, noisy rewards", "distinct right answers of 16; bar: 1.3 x GRPO", distinct, bar))
     for name, title, bar in (("length", "Longer answers are better", 1.0), ("presets", "From a base-like start", -3.0)):
@@ -37,11 +37,7 @@ def panels(tables: Mapping[str, Any]) -> list[Panel]:
 
 def _ahead(title: str, runs: Mapping[str, Sequence[Curve]], bar: float) -> Panel:
     """Every arm's accuracy beside GRPO's, paired by seed."""
-    accuracy = {arm: figure(found, "accuracy", _last(found)) for arm, found in runs.items()}
+    accuracy = {arm: figure(found, "accuracy", measured_steps(found[0])[-1]) for arm, found in runs.items()}
     ahead = {arm: points(values, accuracy["GRPO"]) for arm, values in accuracy.items() if arm != "GRPO"}
-    step = _last(runs["GRPO"])
+    step = measured_steps(runs["GRPO"][0])[-1]
     return Panel(f"{title}, step {step}", f"points of accuracy above GRPO; Lite PPO's bar: {bar:+g}", ahead, bar)
-
-
-def _last(runs: Sequence[Curve]) -> int:
-    return max(int(step) for step in runs[0] if step != "last")

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pilothouse.core.cards import Claim
 from pilothouse.methods.experiments.arms import Curve
 from pilothouse.methods.experiments.full_size import FullRun
-from pilothouse.methods.experiments.measured import claim, figure, mean, over, points
+from pilothouse.methods.experiments.measured import claim, figure, mean, measured_steps, over, points
 from pilothouse.reports.statistics import paired_difference
 
 #: By objective: the bar on the mean probability of the risky arm, and whether it must be above it.
@@ -73,7 +73,7 @@ def at_equal_accuracy(runs: Mapping[str, Sequence[Curve]], level: float) -> dict
     """
     found: dict[str, dict[str, float | None]] = {}
     for arm, seeds in runs.items():
-        steps = sorted(int(step) for step in seeds[0])
+        steps = measured_steps(seeds[0])
         curve = [(step, *(mean(figure(seeds, name, step)) for name in ("accuracy", "entropy"))) for step in steps]
         found[arm] = {"step": None, "entropy": None}
         for (s0, a0, e0), (s1, a1, e1) in pairwise(curve):
