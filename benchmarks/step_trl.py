@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from step_work import BETAS, GROUP, RATE, SEED, HashReward, now, prescribed, prompts, reward
+from step_work import BETAS, GROUP, RATE, SEED, now, prescribed, problems, task_of
 
 
 def theirs(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
@@ -18,7 +18,7 @@ def theirs(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
     from trl import GRPOConfig, GRPOTrainer
 
     tokenizer = AutoTokenizer.from_pretrained(job["model"])
-    if job["mode"] == "ragged":
+    if job["mode"] in ("ragged", "verified"):
         tokenizer.eos_token = "\n"
     model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.float32)
     model.generation_config.eos_token_id = None
@@ -119,19 +119,22 @@ def theirs(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
 
     cut, force = Cuts(), Force()
 
-    def rewards(completions: list[str], completion_ids: list[list[int]], **_: Any) -> list[float]:
+    task = task_of(job)
+    drawn = problems(task, job["prompts"] * job["steps"])
+    by_prompt = {str(problem.prompt): problem for problem in drawn}
+
+    def rewards(prompts: list[str], completions: list[str], completion_ids: list[list[int]], **_: Any) -> list[float]:
         cut.counts = (len(completions), sum(map(len, completion_ids)))
         if job["mode"] == "prescribed" and [len(ids) for ids in completion_ids] != force.lengths[:, 0].tolist():
             raise RuntimeError("a response has not its prescribed length")
-        return [reward(text) for text in completions]
+        pairs = [(by_prompt[prompt], text) for prompt, text in zip(prompts, completions, strict=True)]
+        return [score.reward for score in task.score_many(pairs)]
 
     trainer = GRPOTrainer(
         model=model,
         reward_funcs=rewards,
         args=settings,
-        train_dataset=Dataset.from_dict(
-            {"prompt": prompts(HashReward(data=job["data"]), job["prompts"] * job["steps"])}
-        ),
+        train_dataset=Dataset.from_dict({"prompt": [str(problem.prompt) for problem in drawn]}),
         processing_class=tokenizer,
         callbacks=[cut],
     )

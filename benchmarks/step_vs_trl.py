@@ -6,13 +6,16 @@ process are not counted. "processor" is the time that the process spent on a pro
 far less than the wall clock.
 
 Both sides do one GRPO step a batch (group-standardised rewards, sequence-mean loss, no KL, AdamW) in float32 on the
-same weights. The reward is a hash of the response, so that no group's rewards are equal and no episode can be skipped.
-In the mode "full" no token ends a response, so that every one has exactly ``--tokens`` tokens. In "prescribed" every
-response has a length of its own, uniform from ``--shortest`` to ``--longest`` and the same on both sides for the same
-sample of the same prompt: this library asks for that many tokens, TRL's sampler is given the end token there by a
-vectorised logits processor, whose own time is listed as "forcing". In "ragged" a line break ends a response; lengths
-then differ a little between the sides, so compare tokens/s too. TRL runs in one batch (``--trl-rows`` cuts it) with
-neither logging nor checkpoints. This library records every episode and its log-probabilities as it always does.
+same weights. But for the last mode the reward is a hash of the response, so that no group's rewards are equal and no
+episode can be skipped. In the mode "full" no token ends a response, so that every one has exactly ``--tokens`` tokens.
+In "prescribed" every response has a length of its own, uniform from ``--shortest`` to ``--longest`` and the same on
+both sides for the same sample of the same prompt: this library asks for that many tokens, TRL's sampler is given the
+end token there by a vectorised logits processor, whose own time is listed as "forcing". In "ragged" a line break ends
+a response; lengths then differ a little between the sides, so compare tokens/s too. "verified" is "ragged" with the
+task's own verifier for the reward, as in training: this library then skips the episodes of groups whose rewards are
+all equal, which add exactly nothing to the gradient, and TRL computes them (``--epochs 4`` gives the policy that the
+demo starts from). TRL runs in one batch (``--trl-rows`` cuts it) with neither logging nor checkpoints. This library
+records every episode and its log-probabilities as it always does.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ from pilothouse.training.config import PolicySettings, resolve
 from pilothouse.training.loop import Trainer
 from pilothouse.training.run import prepare_policy
 from step_trl import theirs
-from step_work import BETAS, GROUP, MODES, RATE, SEED, HashReward, Prescribed, now
+from step_work import BETAS, GROUP, MODES, RATE, SEED, HashReward, Prescribed, now, task_of
 
 
 class Times(Progress):
@@ -58,7 +61,7 @@ class Times(Progress):
 
 def ours(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
     """Return seconds by phase, responses and tokens of every step of this library."""
-    task = HashReward(data=job["data"])
+    task = task_of(job)
     layer = {
         "seed": SEED,
         "task": {"name": "gsm8k-calc", "data": job["data"]},
@@ -78,12 +81,13 @@ def ours(job: dict[str, Any], out: Path) -> list[dict[str, float]]:
         program = Prescribed(n=GROUP, shortest=job["shortest"], longest=job["longest"])
         config = config.model_copy(update={"program": program})
     policy = CausalPolicy.load(job["model"], device="cpu", dtype="float32")
-    policy.eos_ids = frozenset(policy.codec.encode("\n") if job["mode"] == "ragged" else ())
+    policy.eos_ids = frozenset(policy.codec.encode("\n") if job["mode"] in ("ragged", "verified") else ())
     times = Times()
     Trainer(config, policy, RunStore.create(out / "run", "grpo", "hash"), times).fit()
     steps = list[dict[str, float]]()
     for row, start, stop in zip(times.rows, times.moments, times.moments[1:], strict=False):
-        assert row["rows_computed"] == row["episodes"], "an episode was skipped; the comparison would not be fair"
+        computed = job["mode"] == "verified" or row["rows_computed"] == row["episodes"]
+        assert computed, "an episode was skipped; the comparison would not be fair"
         whole, sample, train = stop[0] - start[0], row["seconds/sample"], row["seconds/update"]
         tokens = round(row["length"] * row["episodes"])
         steps.append(

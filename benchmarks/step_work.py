@@ -1,4 +1,4 @@
-"""What both sides of the step benchmark work on: prompts, prescribed lengths and a reward that skips no episode."""
+"""What both sides of the step benchmark work on: prompts, prescribed lengths and rewards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pilothouse.tasks.gsm8k_calc import Gsm8kCalc
 from pilothouse.training.data import PromptOrder
 
 GROUP, RATE, BETAS, SEED = 8, 1e-4, (0.9, 0.95), 0
-MODES = ("full", "prescribed", "ragged")
+MODES = ("full", "prescribed", "ragged", "verified")
 
 
 def reward(text: str) -> float:
@@ -34,9 +34,25 @@ class HashReward(Gsm8kCalc):
         return Score(reward(response))
 
 
+class Verified(Gsm8kCalc):
+    """GSM8K's calculations with their own verifier; no string ends a response."""
+
+    stop: ClassVar[tuple[str, ...]] = ()
+
+
+def task_of(job: dict[str, Any]) -> Gsm8kCalc:
+    """Return the task of a job's mode."""
+    return (Verified if job["mode"] == "verified" else HashReward)(data=job["data"])
+
+
 def prompts(task: Gsm8kCalc, count: int) -> list[str]:
     """Return the prompts of the first steps, in the order in which this library draws them."""
-    return [str(p.prompt) for p in PromptOrder(task.problems("train"), SeedTree(SEED) / "data").draw(count)]
+    return [str(problem.prompt) for problem in problems(task, count)]
+
+
+def problems(task: Gsm8kCalc, count: int) -> list[Problem]:
+    """Return the problems of the first steps, in the order in which this library draws them."""
+    return PromptOrder(task.problems("train"), SeedTree(SEED) / "data").draw(count)
 
 
 def now() -> tuple[float, float]:

@@ -36,7 +36,7 @@ def job(benchmark: Any, tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("side", ["pilothouse", "trl"])
-@pytest.mark.parametrize("mode", ["full", "prescribed", "ragged"])
+@pytest.mark.parametrize("mode", ["full", "prescribed", "ragged", "verified"])
 def test_a_step_of_each_side_does_the_work_asked_for(
     benchmark: Any, job: dict[str, Any], tmp_path: Path, side: str, mode: str
 ) -> None:
