@@ -42,7 +42,7 @@ from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.training.config import PolicySettings, resolve
 from pilothouse.training.loop import Trainer
-from pilothouse.training.run import prepare_policy
+from pilothouse.training.prepare import prepare_policy
 from step_trl import theirs
 from step_work import BETAS, GROUP, MODES, RATE, SEED, HashReward, Prescribed, now, task_of
 

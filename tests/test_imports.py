@@ -8,7 +8,13 @@ import sys
 import pytest
 
 HEAVY = {"torch", "transformers", "numpy", "matplotlib", "pydantic", "cyclopts", "rich"}
-OPTIONAL = {"datasets", "peft", "math_verify", "openai", "tensorboard", "trackio", "wandb", "accelerate", "trl"}
+OPTIONAL = {"datasets", "peft", "math_verify", "openai", "tensorboard", "trackio", "wandb", "accelerate", "trl"} | {
+    "diffusers",
+    "gymnasium",
+    "gym_pusht",
+    "minari",
+    "mujoco",
+}
 
 
 def loaded(program: str) -> set[str]:

@@ -28,7 +28,8 @@ from pilothouse.tasks.scorer import ValueHead, Verifier
 from pilothouse.training.collect import attempt
 from pilothouse.training.config import RunConfig, resolve
 from pilothouse.training.loop import Trainer
-from pilothouse.training.run import prepare_policy, resume, train
+from pilothouse.training.prepare import prepare_policy
+from pilothouse.training.run import resume, train
 from pilothouse.training.scoring import scored_runner
 from pilothouse.training.sources import Source
 

@@ -62,12 +62,17 @@ def list_tasks(*, as_json: Json = False) -> None:
     """
     from pilothouse.reports.catalogue import print_parts
     from pilothouse.tasks.base import Task
+    from pilothouse.tasks.control import ControlTask
 
-    found = {name: kind.__doc__ or "" for name, kind in Task.catalogue.classes().items()}
+    rooms = {"tasks": Task.catalogue, "tasks to act in": ControlTask.catalogue}
+    found = {
+        title: {name: kind.__doc__ or "" for name, kind in room.classes().items()} for title, room in rooms.items()
+    }
     if as_json:
-        emit({name: text.strip().splitlines()[0] for name, text in found.items()})
-    else:
-        print_parts("tasks", found, Console())
+        emit({name: text.strip().splitlines()[0] for room in found.values() for name, text in room.items()})
+        return
+    for title, room in found.items():
+        print_parts(title, room, Console())
 
 
 @tasks.command

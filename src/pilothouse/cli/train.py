@@ -35,6 +35,8 @@ TRAIN_EXAMPLES = """Examples:
   Other parts:
     pilothouse train grpo --task gsm8k-calc --credit "0.5*grpo + 0.5*rloo" \\
       --objective "clipped + 0.05*kl" --select "zero-variance + overlong"
+  A policy that acts, from a scripted expert's episodes:
+    pilothouse train diffusion-policy --task pick-lift
   Go on after an interruption, or further than planned:
     pilothouse train --resume runs/RUN --steps 200
 """
@@ -74,7 +76,7 @@ def train(
         reward: Python reward function as module:function, for --task jsonl.
         model: Folder or hub id of a causal language model; without it, a tiny character model is made ready here.
         lora: Train a low-rank adapter instead of all weights.
-        steps: Rollout-and-update steps.
+        steps: Training steps.
         prompts: Problems attempted at each step.
         group: Attempts at each problem.
         program: How a problem is attempted.
@@ -171,7 +173,7 @@ def ablate(
         out: Folder that keeps every run; by default runs/ablate-METHOD-SWITCH.
         as_json: Print the table as one JSON document on standard output.
     """
-    from pilothouse.methods.base import configured
+    from pilothouse.methods.base import configured_language
     from pilothouse.reports.progress import make_progress
     from pilothouse.reports.tables import print_ablation
     from pilothouse.training import ablate as ablation
@@ -188,7 +190,7 @@ def ablate(
     pairs = [(key, value) for key, value in short.items() if value is not None] + read_overrides(overrides)
     with plain_output(as_json):
         found = ablation.ablate(
-            configured(method, config, nested(pairs)),
+            configured_language(method, config, nested(pairs)),
             switch.replace("-", "_"),
             [read_value(value.strip()) for value in values.split(",")],
             seeds=seeds,

@@ -16,7 +16,8 @@ from pilothouse.core.seeds import SeedTree
 from pilothouse.programs.base import Program
 from pilothouse.reports.progress import Progress
 from pilothouse.tasks.scorer import ExactSteps, Scorer
-from pilothouse.training.config import RunConfig, read_toml, resolve
+from pilothouse.training.config import RunConfig, RunSettings, read_toml, resolve, resolve_as
+from pilothouse.training.kinds import kind_of_recipe
 from pilothouse.training.recipe import PolicyGradient, Recipe
 
 #: The experiment behind a method's claim: takes a scale ("smoke", "small", "gpu"), an output folder and a progress.
@@ -45,6 +46,19 @@ class Method:
     recipe: Recipe | None = None
     search: Program | None = None
     report: Report | None = None
+
+    @property
+    def trained(self) -> Recipe:
+        """The composition of a method that trains something.
+
+        Raises:
+            ConfigError: it trains nothing.
+        """
+        if self.recipe is None:
+            raise ConfigError(
+                f"method '{self.card.name}' trains nothing: 'pilothouse methods {self.card.name}' says what it does"
+            )
+        return self.recipe
 
     @property
     def policy_gradient(self) -> PolicyGradient:
@@ -135,8 +149,10 @@ def read_settings(method: str, config: Path | None) -> tuple[str, dict[str, Any]
     return named, table
 
 
-def configured(method: str, config: Path | None, over: Mapping[str, Any]) -> RunConfig:
+def configured(method: str, config: Path | None, over: Mapping[str, Any]) -> RunSettings:
     """Return the configuration that a method's name, a TOML file and further settings make together.
+
+    Its kind follows from the method's recipe: language policies have one, policies that act another.
 
     Args:
         method: the method's name; empty takes the one that the file names.
@@ -145,6 +161,17 @@ def configured(method: str, config: Path | None, over: Mapping[str, Any]) -> Run
 
     Raises:
         ConfigError: there is no method or two different ones, or a setting is refused.
+    """
+    named, table = read_settings(method, config)
+    recipe = find_method(named).trained
+    return resolve_as(kind_of_recipe(recipe), named, recipe, (table, over))
+
+
+def configured_language(method: str, config: Path | None, over: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration of a method that trains a language policy (see ``configured``).
+
+    Raises:
+        ConfigError: the method trains none.
     """
     named, table = read_settings(method, config)
     return resolve(named, find_method(named).policy_gradient, table, over)

@@ -46,26 +46,26 @@ def training_figure(rows: Sequence[Mapping[str, Any]], path_without_suffix: Path
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(10.0, 6.2, title)
+    figure = drawing(10.0, 6.2, title)
     panels: list[Axes] = list(figure.subplots(2, 2, sharex=True).flat)
     steps = np.array([row["step"] for row in rows], dtype=float)
     reward, accuracy, entropy, length = panels
-    _curve(reward, steps, _column(rows, "reward"), BLUE)
-    _label(reward, "Reward", "mean reward per response")
-    _curve(accuracy, steps, _column(rows, "accuracy"), GREEN, "training prompts")
-    _held_out(accuracy, rows, steps)
-    _label(accuracy, "Accuracy", "right answers (%)")
+    curve(reward, steps, column(rows, "reward"), BLUE)
+    label(reward, "Reward", "mean reward per response")
+    curve(accuracy, steps, column(rows, "accuracy"), GREEN, "training prompts")
+    held_out(accuracy, rows, steps)
+    label(accuracy, "Accuracy", "right answers (%)")
     _in_percent(accuracy)
-    _curve(entropy, steps, _column(rows, "entropy"), VERMILION)
+    curve(entropy, steps, column(rows, "entropy"), VERMILION)
     entropy.set_ylim(bottom=0)
-    _label(entropy, "Entropy", "nats per token")
+    label(entropy, "Entropy", "nats per token")
     _length(length, rows, steps)
     width = _window(len(rows))
     note = f"  (faint: every step; strong: mean over {width} steps)" if width > 1 else ""
     figure.supxlabel(f"training step{note}", fontsize=11, color=BLACK)
     reward.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     figure.align_ylabels()
-    return _save(figure, path_without_suffix)
+    return saved(figure, path_without_suffix)
 
 
 def lines_figure(
@@ -93,17 +93,17 @@ def lines_figure(
     Raises:
         RunError: the files cannot be written.
     """
-    figure = _figure(7.0, 4.4, title)
+    figure = drawing(7.0, 4.4, title)
     axes = figure.subplots()
     for index, (name, intervals) in enumerate(series.items()):
         colour = PALETTE[index % len(PALETTE)]
         low, high = _ends(intervals)
         axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(x, [i.estimate for i in intervals], color=colour, marker="o", markersize=4, label=name)
-    _label(axes, "", y_label)
+    label(axes, "", y_label)
     axes.set_xlabel(x_label, fontsize=11)
     axes.legend(frameon=False)
-    return _save(figure, path_without_suffix)
+    return saved(figure, path_without_suffix)
 
 
 def intervals_figure(
@@ -168,13 +168,13 @@ def panels_figure(panels: Sequence[Panel], path_without_suffix: Path, *, title: 
     """
     columns, most = min(2, len(panels)), max(len(panel.intervals) for panel in panels)
     rows = -(-len(panels) // columns)
-    figure = _figure(1.0 + 6.0 * columns, (1.3 + 0.45 * most) * rows, title)
+    figure = drawing(1.0 + 6.0 * columns, (1.3 + 0.45 * most) * rows, title)
     places = list(np.ravel(figure.subplots(rows, columns)))
     for axes, panel in zip(places, panels, strict=False):
         _intervals(axes, panel)
     for axes in places[len(panels) :]:
         axes.set_visible(False)
-    return _save(figure, path_without_suffix)
+    return saved(figure, path_without_suffix)
 
 
 def _intervals(axes: Axes, panel: Panel) -> None:
@@ -185,7 +185,7 @@ def _intervals(axes: Axes, panel: Panel) -> None:
     low, high = _ends(intervals)
     axes.hlines(places, low, high, color=BLUE, linewidth=2.5)
     axes.plot([i.estimate for i in intervals], places, "o", color=BLUE, markersize=7)
-    _label(axes, panel.title, "")
+    label(axes, panel.title, "")
     axes.set_yticks(places, list(panel.intervals))
     axes.set_ylim(-0.6, len(intervals) - 0.4)
     axes.set_xlabel(panel.x_label, fontsize=11)
@@ -208,7 +208,8 @@ def smooth(values: np.ndarray, width: int) -> np.ndarray:
     return np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
 
 
-def _figure(width: float, height: float, title: str) -> Figure:
+def drawing(width: float, height: float, title: str) -> Figure:
+    """Return an empty figure of this size, in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -219,14 +220,16 @@ def _figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
-def _label(axes: Axes, title: str, y_label: str) -> None:
+def label(axes: Axes, title: str, y_label: str) -> None:
+    """Give axes a title, a name for what is drawn, and a grid."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=BLACK)
     axes.set_ylabel(y_label, fontsize=11)
     axes.set_axisbelow(True)
     axes.grid(color="#E5E7EB", linewidth=0.8)
 
 
-def _save(figure: Figure, stem: Path) -> Path:
+def saved(figure: Figure, stem: Path) -> Path:
+    """Write a figure as SVG and PNG and return the path of the PNG."""
     import matplotlib
 
     for axes in figure.axes:
@@ -243,7 +246,8 @@ def _save(figure: Figure, stem: Path) -> Path:
     return stem.with_name(stem.name + ".png")
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+def column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    """Return one figure of every row, NaN where it is absent."""
     return np.array([np.nan if row.get(name) is None else row[name] for row in rows], dtype=float)
 
 
@@ -252,26 +256,30 @@ def _window(count: int) -> int:
     return (count // 20) | 1
 
 
-def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str, name: str | None = None) -> None:
+def curve(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str, name: str | None = None) -> None:
+    """Draw values as they are, faint, and their moving average, strong."""
     axes.plot(steps, values, color=colour, alpha=0.25, linewidth=1)
     axes.plot(steps, smooth(values, _window(len(values))), color=colour, linewidth=2.2, label=name)
 
 
-def _held_out(axes: Axes, rows: Sequence[Mapping[str, Any]], steps: np.ndarray) -> None:
-    values, low, high = (_column(rows, name) for name in ("held_out", "held_out_low", "held_out_high"))
+def held_out(
+    axes: Axes, rows: Sequence[Mapping[str, Any]], steps: np.ndarray, name: str = "held-out problems, with interval"
+) -> None:
+    """Draw the held-out measurements among the rows, with their intervals."""
+    values, low, high = (column(rows, name) for name in ("held_out", "held_out_low", "held_out_high"))
     there = np.isfinite(values)
     if there.any():
         axes.fill_between(steps[there], low[there], high[there], color=BLUE, alpha=0.15, linewidth=0)
         axes.vlines(steps[there], low[there], high[there], color=BLUE, linewidth=1.5)
-        axes.plot(steps[there], values[there], "o-", color=BLUE, label="held-out problems, with interval")
+        axes.plot(steps[there], values[there], "o-", color=BLUE, label=name)
         axes.legend(frameon=False, fontsize=10)
 
 
 def _length(axes: Axes, rows: Sequence[Mapping[str, Any]], steps: np.ndarray) -> None:
-    _curve(axes, steps, _column(rows, "length"), PURPLE)
+    curve(axes, steps, column(rows, "length"), PURPLE)
     axes.set_ylim(bottom=0)
-    _label(axes, "Response length", "tokens")
-    cut = _column(rows, "truncated")
+    label(axes, "Response length", "tokens")
+    cut = column(rows, "truncated")
     if np.isfinite(cut).any():
         share = axes.twinx()
         share.fill_between(steps, 0, smooth(cut, _window(len(cut))), color=_GREY, alpha=0.2, linewidth=0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _EVERY = 2.0  # seconds between two lines of a log
 _RECENT = 10  # steps that the remaining time is judged by
 _FORMS = {
+    "loss": "loss {:.4f}",
     "reward": "reward {:.3f}",
     "accuracy": "accuracy {:.1%}",
     "length": "length {:.1f}",

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_CURVES = ("reward", "accuracy", "entropy", "length", "truncated", "grad_norm")
-_PARTS = ("program", "select", "credit", "objective")
+_CURVES = ("reward", "accuracy", "entropy", "length", "truncated", "loss", "held_out", "grad_norm")
+_PARTS = ("program", "select", "credit", "objective", "sampler", "execute")
 
 
 def summary(store: RunStore, examples: int = 2) -> dict[str, Any]:

@@ -22,6 +22,9 @@ def print_result(result: Mapping[str, Any], run_path: Path, console: Console) ->
         run_path: the run's folder.
         console: where to.
     """
+    if result.get("kind") == "actions":
+        print_actions(result, run_path, console)
+        return
     from rich.table import Table
 
     before, after, gains = (result.get(key) or {} for key in ("before", "after", "gain"))
@@ -45,6 +48,57 @@ def print_result(result: Mapping[str, Any], run_path: Path, console: Console) ->
     if figure := result.get("figure"):
         console.print(f"figure  {run_path / figure}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"run     {run_path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_actions(result: Mapping[str, Any], run_path: Path, console: Console) -> None:
+    """Print how a policy acted at a run's end, what an action cost, and where everything lies.
+
+    Args:
+        result: what ``result.json`` holds.
+        run_path: the run's folder.
+        console: where to.
+    """
+    from rich.table import Table
+
+    if found := result.get("evaluation"):
+        table = Table(
+            title=f"{found['episodes']} episodes", title_style="bold", title_justify="left", show_header=False
+        )
+        table.add_column()
+        table.add_column(justify="right")
+        for row in action_rows(found):
+            table.add_row(*row)
+        console.print(table)
+        console.print("in brackets 95 % intervals", style="dim", highlight=False)
+        _print_cost({}, result.get("seconds") or {}, console)
+    for name in ("figure", "picture"):
+        if result.get(name):
+            console.print(f"{name:<7} {run_path / result[name]}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"run     {run_path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def action_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was measured of a policy that acts, a name and a figure each.
+
+    Args:
+        found: an evaluation as a dictionary.
+    """
+    rows = [("success", _interval(found["success"], "estimate").percent())] if found.get("success") else []
+    back = _interval(found["return"], "estimate")
+    rows += [
+        ("return", f"{back.estimate:.4g} [{back.low:.4g}, {back.high:.4g}]"),
+        ("steps of an episode", f"{found['length']:.1f}"),
+        ("change between two actions", f"{found['jerk']:.3g}"),
+        ("sampler", f"{one_name(found['sampler'])}, {found['execute']} actions of each plan"),
+        ("network calls a plan", f"{found['calls_per_plan']:.3g}"),
+        ("network calls an action", f"{found['calls_per_action']:.3g}"),
+    ]
+    return rows
+
+
+def one_name(part: Any) -> str:
+    """Return the name of a part that is given by name or as a table."""
+    return str(part["name"] if isinstance(part, Mapping) else part)
 
 
 def print_ablation(table: Mapping[str, Any], console: Console) -> None:

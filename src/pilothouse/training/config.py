@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import Field, model_validator
 
@@ -14,8 +14,13 @@ from pilothouse.core.parts import LISTED, SLOT, Part, Settings, validated
 from pilothouse.policies.lora import LoRA
 from pilothouse.policies.warm_start import WarmStart
 from pilothouse.tasks.base import Task
-from pilothouse.training.recipe import PolicyGradient
+from pilothouse.training.recipe import LoopSettings, PolicyGradient, Recipe
 from pilothouse.training.scoring import check_scorer
+
+if TYPE_CHECKING:
+    from pilothouse.reports.progress import Progress
+    from pilothouse.reports.runs import RunStore
+    from pilothouse.training.course import Course
 
 TINY = "tiny"
 
@@ -42,22 +47,77 @@ class PolicySettings(Settings):
     warm_start: WarmStart = WarmStart(epochs=4, solution_loss=1.0)
 
 
-class RunConfig(PolicyGradient):
-    """A method's recipe with everything else a run depends on.
+class RunSettings(Settings):
+    """What every run is configured by, whatever it trains; each kind of recipe has a configuration of its own.
 
     Args:
         method: the method's name.
         seed: root of the run's seed tree.
-        task: where problems come from and how they are judged.
-        policy: what acts.
         sinks: experiment trackers that receive every metrics row besides ``metrics.jsonl``.
     """
 
     method: str
     seed: Annotated[int, Field(ge=0)] = 0
+    sinks: Annotated[tuple[str, ...], LISTED] = ()
+
+    @property
+    def loop_settings(self) -> LoopSettings:
+        """How long it trains."""
+        raise NotImplementedError
+
+    @property
+    def task_title(self) -> str:
+        """What to call its task."""
+        raise NotImplementedError
+
+    def course(self, store: RunStore, progress: Progress) -> Course:
+        """Return what trains as this configuration says, ready for its first step.
+
+        Args:
+            store: the run's folder.
+            progress: shows what happens.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def evaluate_run(cls, store: RunStore, table: Mapping[str, Any], n: int, seed: int) -> dict[str, Any] | None:
+        """Return what a finished run's policy does in ``n`` episodes; ``None`` where it answers problems instead.
+
+        Args:
+            store: the run.
+            table: settings laid over the run's own.
+            n: episodes.
+            seed: root of their seed tree.
+        """
+        return None
+
+
+class RunConfig(PolicyGradient, RunSettings):
+    """The recipe of a language method with everything else a run depends on.
+
+    Args:
+        task: where problems come from and how they are judged.
+        policy: what acts.
+    """
+
     task: Annotated[Task, SLOT]
     policy: PolicySettings = PolicySettings()
-    sinks: Annotated[tuple[str, ...], LISTED] = ()
+
+    @property
+    def loop_settings(self) -> LoopSettings:
+        """How long it trains."""
+        return self.training
+
+    @property
+    def task_title(self) -> str:
+        """What to call its task."""
+        return self.task.name
+
+    def course(self, store: RunStore, progress: Progress) -> Course:
+        """Return the language policy's training."""
+        from pilothouse.training.language import LanguageCourse  # which reads this configuration
+
+        return LanguageCourse.prepare(self, store, progress)
 
     @model_validator(mode="after")
     def _scorer_fits_task(self) -> Self:
@@ -87,12 +147,30 @@ def resolve(method: str, recipe: PolicyGradient, *layers: Mapping[str, Any]) -> 
     Raises:
         ConfigError: a key is unknown or a value has the wrong type; the message names the nearest key.
     """
+    return resolve_as(RunConfig, method, recipe, layers)
+
+
+ConfigT = TypeVar("ConfigT", bound=RunSettings)
+
+
+def resolve_as(kind: type[ConfigT], method: str, recipe: Recipe, layers: Sequence[Mapping[str, Any]]) -> ConfigT:
+    """Return the configuration of a run of another kind (see ``resolve``).
+
+    Args:
+        kind: the configuration's class.
+        method: the method's name.
+        recipe: its composition.
+        layers: nested tables, later ones win.
+
+    Raises:
+        ConfigError: a key is unknown or a value has the wrong type.
+    """
     table: dict[str, Any] = {"method": method, **recipe.model_dump(mode="json")}
     for layer in layers:
         table = overlay(table, layer)
     if "task" not in table:
         raise ConfigError("no task: give --task NAME ('pilothouse tasks' lists them)")
-    return validated(RunConfig, table, f"the configuration of '{method}'")
+    return validated(kind, table, f"the configuration of '{method}'")
 
 
 def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

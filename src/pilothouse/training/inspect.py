@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,19 +23,21 @@ from pilothouse.policies.tiny import tiny_policy
 from pilothouse.programs.base import Sampling
 from pilothouse.programs.group import Group
 from pilothouse.reports.progress import Progress
+from pilothouse.reports.runs import RunStore
 from pilothouse.training.evaluate import evaluate, held_out
+from pilothouse.training.kinds import kind_of_run
 from pilothouse.training.sources import Source
 
 
 def evaluate_source(
     source: str, table: Mapping[str, Any], n: int, samples: int, temperature: float, seed: int, progress: Progress
 ) -> dict[str, Any]:
-    """Measure the policy at ``source`` on held-out problems.
+    """Measure the policy at ``source`` on held-out problems, or in episodes if it acts.
 
     Args:
         source: a run's folder, a model's folder, or a hub id.
         table: ``{"task": ...}`` with a name, settings, or both; a run's own task is the default.
-        n: held-out problems.
+        n: held-out problems or episodes.
         samples: attempts at each.
         temperature: 0 is greedy.
         seed: root of the choice of problems and of sampling.
@@ -44,11 +47,16 @@ def evaluate_source(
         ConfigError: there is no task or no model.
         RunError: the run has not finished yet.
     """
-    found = Source.find(source)
     if n < 1 or samples < 1:
         raise ConfigError(
             f"--n and --samples count from 1, not {min(n, samples)}: give at least one problem and attempt"
         )
+    if (Path(source) / "config.toml").is_file():
+        store = RunStore.open(Path(source))
+        acted = kind_of_run(store.read_config()).evaluate_run(store, table, n, seed)
+        if acted is not None:
+            return acted
+    found = Source.find(source)
     task, config = found.task(table), found.config
     trained = task.name == config.get("task", {}).get("name")  # how long a response may be belongs to the task
     how = config["program"].get("sampling", {}) if trained else {}
@@ -73,6 +81,7 @@ def examine() -> dict[str, Any]:
     else:
         found["gpu"] = "none; everything runs on the processor"
     extras = {
+        "diffusers": "control",
         "datasets": "hub",
         "peft": "lora",
         "math_verify": "math",

@@ -1,30 +1,23 @@
-"""The training loop: attempt, judge, credit, update; every step recorded, every run resumable bit for bit."""
+"""Training a language policy: attempt, judge, credit, update; every step recorded, every run resumable bit for bit."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
-from pilothouse.core.errors import DataError, PilothouseError
+from pilothouse.core.errors import DataError
 from pilothouse.core.problems import Score
 from pilothouse.core.requests import Tokens
 from pilothouse.core.results import Cost
 from pilothouse.core.rollouts import Rollouts
-from pilothouse.core.seeds import SeedTree
 from pilothouse.engines.local import LocalEngine
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.programs.base import Sampling
 from pilothouse.programs.group import Group
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
-from pilothouse.reports.sinks import open_sinks
-from pilothouse.training.checkpoints import Checkpoint, load_latest, save_checkpoint
-from pilothouse.training.clock import Clock
 from pilothouse.training.collect import Attempt, attempt, first_failure, flatten, spent
 from pilothouse.training.config import RunConfig, parts_of
 from pilothouse.training.data import PromptOrder
@@ -32,16 +25,11 @@ from pilothouse.training.evaluate import Evaluation, evaluate, held_out
 from pilothouse.training.metrics import records, rollout_metrics
 from pilothouse.training.optimizer import Optimizer
 from pilothouse.training.scoring import scored_runner
+from pilothouse.training.steps import Loop
 from pilothouse.training.update import Updater
 
 
-class Interrupted(PilothouseError):
-    """The user asked to stop; everything up to the last whole step is saved."""
-
-    exit_status: ClassVar[int] = 130
-
-
-class Trainer:
+class Trainer(Loop):
     """Trains a policy on a task as a configuration says.
 
     Args:
@@ -52,8 +40,8 @@ class Trainer:
     """
 
     def __init__(self, config: RunConfig, policy: CausalPolicy, store: RunStore, progress: Progress) -> None:
-        self.config, self.policy, self.store, self.progress = config, policy, store, progress
-        self.task, self.seeds, self.clock = config.task, SeedTree(config.seed), Clock()
+        super().__init__(config.training, config.seed, config.sinks, store, progress)
+        self.config, self.policy, self.task = config, policy, config.task
         self.engine = LocalEngine(policy, max_rows=config.policy.rows)
         self.runner = scored_runner(self.engine, config.scorer, config.task)
         self.order = PromptOrder(self.task.problems("train"), self.seeds / "data")
@@ -65,46 +53,7 @@ class Trainer:
             policy.gradient_checkpointing()
         reference = policy.reference() if "ref_logprobs" in config.needs else None
         self.updater = Updater(config, policy, self.optimizer, reference)
-        self.cost, self.done, self._warned, self._failed = Cost(), 0, False, False
-        self._stop = threading.Event()
-
-    def fit(self) -> None:
-        """Run the steps that remain.
-
-        Raises:
-            DivergedError: loss or gradient is not finite; the last checkpoint is good.
-            Interrupted: SIGINT arrived; the step under way was finished and saved.
-            RunError: the disk is full or the run's folder cannot be written.
-        """
-        settings = self.config.training
-        sinks = open_sinks(self.config.sinks, self.store.path, self.progress.warn)
-        try:
-            with self._finishing_step_on_interrupt():
-                for step in range(self.done, settings.steps):
-                    row = self.step(step)
-                    self.done = step + 1
-                    if settings.eval_every and self.done % settings.eval_every == 0 and self.done < settings.steps:
-                        accuracy = self.evaluate().accuracy
-                        row |= {
-                            "held_out": accuracy.estimate,
-                            "held_out_low": accuracy.low,
-                            "held_out_high": accuracy.high,
-                        }
-                    self.store.append_metrics(row)
-                    for sink in sinks:
-                        sink.log(self.done, row)
-                    self.progress.step(row)
-                    due = settings.checkpoint_every and self.done % settings.checkpoint_every == 0
-                    if due or self.done == settings.steps or self._stop.is_set():
-                        self.save()
-                    if self._stop.is_set():
-                        raise Interrupted(
-                            f"stopped after step {self.done} of {settings.steps}, all saved; continue with "
-                            f"'pilothouse train --resume {self.store.path}'"
-                        )
-        finally:
-            for sink in sinks:
-                sink.close()
+        self.cost, self._warned, self._failed = Cost(), False, False
 
     def step(self, step: int) -> dict[str, Any]:
         """Take one step and return its metrics row."""
@@ -148,6 +97,11 @@ class Trainer:
             self.optimizer = self.updater.optimizer = Optimizer(
                 self.policy.trainable_parameters(), self.config.training
             )
+
+    def held_out(self) -> dict[str, Any]:
+        """Return held-out accuracy for the metrics row."""
+        accuracy = self.evaluate().accuracy
+        return {"held_out": accuracy.estimate, "held_out_low": accuracy.low, "held_out_high": accuracy.high}
 
     def _set_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         with torch.no_grad():
@@ -233,53 +187,27 @@ class Trainer:
                 f"({reason}); every step counts them as verifier_errors"
             )
 
-    def save(self) -> None:
-        """Write a checkpoint of everything the next step depends on."""
-        with self.clock("checkpoint"):
-            state = {
-                "optimizer": self.optimizer.state_dict(),
-                "cursor": self.order.cursor,
-                "rng": torch.get_rng_state(),
-                "parts": {slot: part.state_dict() for slot, part in parts_of(self.config).items()},
-                "cost": self.cost.to_dict(),
-                "seconds": dict(self.clock.seconds),
-                "warned": self._warned,
-            }
-            weights = {name: weight.detach() for name, weight in self.policy.trainable_parameters().items()}
-            checkpoint = Checkpoint(self.done, weights, state)
-            save_checkpoint(self.store.path / "checkpoints", checkpoint, self.config.training.keep_checkpoints)
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return the trainable parameters."""
+        return {name: weight.detach() for name, weight in self.policy.trainable_parameters().items()}
 
-    def restore(self) -> None:
-        """Continue from the newest whole checkpoint: rows recorded after it are dropped and made again."""
-        saved = load_latest(self.store.path / "checkpoints", self.progress.warn)
-        self._set_weights(saved.weights)
-        self.optimizer.load_state_dict(saved.state["optimizer"])
-        self.order.cursor = saved.state["cursor"]
-        torch.set_rng_state(saved.state["rng"])
+    def state(self) -> dict[str, Any]:
+        """Return what the next step depends on besides the weights."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "cursor": self.order.cursor,
+            "parts": {slot: part.state_dict() for slot, part in parts_of(self.config).items()},
+            "cost": self.cost.to_dict(),
+            "warned": self._warned,
+        }
+
+    def load(self, weights: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
+        """Take over weights and state of a checkpoint."""
+        self._set_weights(weights)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.cursor = state["cursor"]
         for slot, part in parts_of(self.config).items():
-            part.load_state_dict(saved.state["parts"][slot])
-        self.cost = Cost(**saved.state["cost"])
-        self.clock.seconds.update(saved.state["seconds"])
-        self._warned, self.done = saved.state["warned"], saved.step
+            part.load_state_dict(state["parts"][slot])
+        self.cost = Cost(**state["cost"])
+        self._warned = state["warned"]
         self.engine.policy_changed()
-        self.store.truncate(saved.step)
-        self.progress.say(f"continuing {self.store.path} after step {saved.step}")
-
-    @contextmanager
-    def _finishing_step_on_interrupt(self) -> Iterator[None]:
-        """Let the first SIGINT finish and save the step under way; a second one stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def on_interrupt(number: int, frame: Any) -> None:
-            if self._stop.is_set():
-                raise KeyboardInterrupt
-            self._stop.set()
-            self.progress.warn("finishing this step and saving; press Ctrl-C again to stop at once")
-
-        old = signal.signal(signal.SIGINT, on_interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, old)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pilothouse.training.recipe import TrainingSettings
+from pilothouse.training.recipe import LoopSettings
 
 
 def default_learning_rate(trainable: int, adapters: bool, updates: int) -> float:
@@ -34,7 +34,7 @@ class Optimizer:
         settings: learning rate (already resolved), schedule, decay, clipping.
     """
 
-    def __init__(self, parameters: dict[str, nn.Parameter], settings: TrainingSettings) -> None:
+    def __init__(self, parameters: dict[str, nn.Parameter], settings: LoopSettings) -> None:
         self.parameters, self.settings = list(parameters.values()), settings
         self.masters = [p if p.dtype == torch.float32 else p.detach().float().clone() for p in self.parameters]
         self.adamw = torch.optim.AdamW(

@@ -20,18 +20,39 @@ Positive = Annotated[int, Field(ge=1)]
 _VALUES = {"values", "values_after"}
 
 
-class TrainingSettings(Settings):
-    """How the update is computed. Prompts per step and the program's group size are given, all else follows.
+class LoopSettings(Settings):
+    """How long and how fast anything trains.
 
     Args:
-        steps: rollout-and-update steps.
-        prompts: problems attempted at each step (P); episodes at a step are P x G.
-        learning_rate: peak learning rate; 0 chooses one by the size of the network and the updates per batch.
+        steps: steps to take.
+        learning_rate: peak learning rate; 0 chooses one, where the method can.
         schedule: learning rate over steps, after the warm-up.
         warmup_steps: steps of linear warm-up.
         weight_decay: AdamW's decoupled weight decay.
         betas: AdamW's moment decay rates.
         max_grad_norm: gradient norm limit; 0 leaves gradients as they are.
+        eval_every: steps between evaluations; 0 evaluates at the ends only.
+        checkpoint_every: steps between checkpoints; 0 writes the last one only.
+        keep_checkpoints: how many of the newest to keep.
+    """
+
+    steps: Positive = 100
+    learning_rate: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    betas: Annotated[tuple[float, float], LISTED] = (0.9, 0.95)
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    eval_every: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every: Annotated[int, Field(ge=0)] = 10
+    keep_checkpoints: Positive = 2
+
+
+class TrainingSettings(LoopSettings):
+    """How the update is computed. Prompts per step and the program's group size are given, all else follows.
+
+    Args:
+        prompts: problems attempted at each step (P); episodes at a step are P x G.
         epochs: passes over each batch of rollouts.
         minibatches: optimiser steps per pass.
         micro_tokens: padded tokens in one forward pass; changes speed and memory, never the result.
@@ -41,22 +62,12 @@ class TrainingSettings(Settings):
             where the step before left them: self-training in rounds, of which only the rollouts know the one before.
         refill: when a selector silences groups, draw up to this many times more prompts to fill the batch (DAPO's
             dynamic sampling); 1 draws none.
-        eval_every: steps between held-out evaluations; 0 evaluates before and after only.
         eval_problems: held-out problems of each evaluation.
         eval_samples: samples at each of them; more make the interval narrower.
-        checkpoint_every: steps between checkpoints; 0 writes the last one only.
-        keep_checkpoints: how many of the newest to keep.
         record: what ``rollouts.jsonl`` holds of an episode: its text, or its tokens and log-probabilities too.
     """
 
-    steps: Positive = 100
     prompts: Positive = 64
-    learning_rate: Annotated[float, Field(ge=0)] = 0.0
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    betas: Annotated[tuple[float, float], LISTED] = (0.9, 0.95)
-    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     epochs: Positive = 1
     minibatches: Positive = 1
     micro_tokens: Positive = 4096
@@ -64,11 +75,8 @@ class TrainingSettings(Settings):
     gradient_checkpointing: bool = False
     restart: bool = False
     refill: Positive = 1
-    eval_every: Annotated[int, Field(ge=0)] = 0
     eval_problems: Positive = 256
     eval_samples: Positive = 1
-    checkpoint_every: Annotated[int, Field(ge=0)] = 10
-    keep_checkpoints: Positive = 2
     record: Literal["text", "tokens"] = "tokens"
 
 

@@ -14,7 +14,7 @@ from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.tasks.base import Task
 from pilothouse.training.config import TINY, PolicySettings, overlay
-from pilothouse.training.run import prepare_policy
+from pilothouse.training.prepare import prepare_policy
 
 
 @dataclass(frozen=True)

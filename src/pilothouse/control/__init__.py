@@ -1,0 +1,1 @@
+"""Action models at work: data in chunks, losses, samplers, receding horizon, evaluation in environments."""
