@@ -24,8 +24,8 @@ demo: install  ## train a tiny policy on GSM8K's calculations and show what it l
 	$(BIN)/pilothouse train grpo --task gsm8k-calc $(if $(DATA),--data $(DATA)) --prompts 64 --steps $(STEPS) \
 	  --training.schedule linear --training.eval_problems 1500 --training.eval_samples 4 --training.eval_every 50
 
-test: install  ## run the tests
-	$(BIN)/python -m pytest
+test: install  ## run the tests, on up to four processors
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
 
 lint: install  ## formatting, style and types
 	$(BIN)/ruff format --check .

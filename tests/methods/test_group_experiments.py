@@ -109,7 +109,7 @@ def test_growth_bars() -> None:
 
 def full(length: float, entropy: float, figure: float) -> list[FullRun]:
     after = {name: {"accuracy": figure, "solved": figure} for name in ("greedy", "sampled")}
-    return [FullRun(after, ({"length": length, "entropy": entropy},) * 200)] * 3
+    return [FullRun(after, {}, ({"length": length, "entropy": entropy},) * 200)] * 3
 
 
 def test_bars_at_full_size() -> None:

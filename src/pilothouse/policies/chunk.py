@@ -54,7 +54,8 @@ class ChunkPolicy(nn.Module):
         return self.observations(observations).flatten(1)
 
     def save(self, folder: Path) -> None:
-        """Write weights, normalisation and shape into a folder that is there."""
+        """Write weights, normalisation and shape into a folder, created if absent."""
+        folder.mkdir(parents=True, exist_ok=True)
         table = {"model": self.model.model_dump(mode="json")}
         table |= {"observation_dim": self.observation_dim, "action_dim": self.action_dim}
         save_file({name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}, folder / _WEIGHTS)

@@ -17,7 +17,7 @@ def save_model(save: Callable[[Path], None], folder: Path) -> None:
     """Write a model whole or not at all; an older one stays until the new one is there.
 
     Args:
-        save: writes it into a folder that it makes, or that is there.
+        save: writes it into a folder that it makes.
         folder: where it is to be.
 
     Raises:
@@ -27,7 +27,6 @@ def save_model(save: Callable[[Path], None], folder: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with writing(folder):
-            partial.mkdir(parents=True)
             save(partial)
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(partial, folder)
