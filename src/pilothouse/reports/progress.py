@@ -44,6 +44,9 @@ class Progress:
             done: steps already taken.
         """
 
+    def expect(self, total: int) -> None:
+        """Count towards another number of steps, as where a budget decides how many there will be."""
+
     def step(self, row: Mapping[str, Any]) -> None:
         """Show a finished step.
 
@@ -104,6 +107,10 @@ class PlainProgress(WarningProgress):
         """Remember the number of steps; the first one is always written."""
         self._total, self._last = total, -math.inf
         self._pace.clear()
+
+    def expect(self, total: int) -> None:
+        """Remember the new number of steps."""
+        self._total = total
 
     def step(self, row: Mapping[str, Any]) -> None:
         """Write the step's figures if the last ones are two seconds old, or if it is the last step."""
@@ -170,6 +177,12 @@ class RichProgress(Progress):
         self._pace.clear()
         self._steps = self._bars.add_task(f"step {done}/{total}", total=total, completed=done, text="")
         self._bars.start()
+
+    def expect(self, total: int) -> None:
+        """Make the bar that long."""
+        self._total = total
+        if self._steps is not None:
+            self._bars.update(self._steps, total=total)
 
     def step(self, row: Mapping[str, Any]) -> None:
         """Move the bar on and show the step's figures."""

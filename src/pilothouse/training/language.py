@@ -111,8 +111,9 @@ def _plan(trainer: Trainer) -> str:
     length = trainer.task.limit + 64
     estimate = estimate_memory(trainer.policy, config, config.policy.rows, min(length, trainer.policy.context))
     count = sum(weight.numel() for weight in trainer.policy.trainable_parameters().values())
+    budget = f"until {settings.token_budget:,} tokens are computed, at most " if settings.budget else ""
     return (
-        f"{settings.steps} steps of {episodes}, {updates} optimiser step{'s' if updates > 1 else ''} each, "
+        f"{budget}{settings.steps} steps of {episodes}, {updates} optimiser step{'s' if updates > 1 else ''} each, "
         f"learning rate {settings.learning_rate:g}, {count:,} trainable parameters\n{estimate}"
     )
 

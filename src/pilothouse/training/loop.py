@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -186,6 +187,18 @@ class Trainer(Loop):
                 f"step {step + 1}: the verifier failed on {failed} of {len(rollouts)} responses, which train nothing "
                 f"({reason}); every step counts them as verifier_errors"
             )
+
+    def exhausted(self) -> bool:
+        """Return whether sampling has computed the tokens it may."""
+        budget = self.config.training.token_budget
+        return bool(budget) and self.cost.tokens_computed >= budget
+
+    def expected(self) -> int:
+        """Return how many steps the budget allows at the mean cost so far, or the number that is set."""
+        most, budget = self.config.training.steps, self.config.training.token_budget
+        if not budget or not self.done:
+            return most
+        return min(most, max(self.done, math.ceil(self.done * budget / max(1, self.cost.tokens_computed))))
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the trainable parameters."""

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pilothouse.core.budgets import Budget
+from pilothouse.core.errors import ConfigError
 from pilothouse.core.parts import LISTED, SLOT, Settings
 from pilothouse.credit.base import Credit, Everything, Select
 from pilothouse.credit.grpo import GRPO
@@ -53,6 +55,8 @@ class TrainingSettings(LoopSettings):
 
     Args:
         prompts: problems attempted at each step (P); episodes at a step are P x G.
+        budget: stop after the step in which sampling has computed this many tokens in all, such as "200k-tokens";
+            ``steps`` is then the most there can be. Empty sets no such limit.
         epochs: passes over each batch of rollouts.
         minibatches: optimiser steps per pass.
         micro_tokens: padded tokens in one forward pass; changes speed and memory, never the result.
@@ -68,6 +72,7 @@ class TrainingSettings(LoopSettings):
     """
 
     prompts: Positive = 64
+    budget: str = ""
     epochs: Positive = 1
     minibatches: Positive = 1
     micro_tokens: Positive = 4096
@@ -78,6 +83,26 @@ class TrainingSettings(LoopSettings):
     eval_problems: Positive = 256
     eval_samples: Positive = 1
     record: Literal["text", "tokens"] = "tokens"
+
+    @property
+    def token_budget(self) -> int:
+        """Tokens that sampling may compute; 0 if there is no such limit."""
+        return Budget.parse(self.budget).amount if self.budget else 0
+
+    @model_validator(mode="after")
+    def _budget_is_in_tokens(self) -> Self:
+        try:
+            unit = Budget.parse(self.budget).unit if self.budget else "tokens"
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        if unit != "tokens":
+            raise ValueError(f"a training budget is counted in tokens, not '{self.budget}': write it like 200k-tokens")
+        if self.budget and self.schedule != "constant":
+            raise ValueError(
+                f"the learning rate is to fall over {self.steps} steps and a budget of {self.budget} may end the run "
+                "before: use --training.schedule constant, or drop the budget"
+            )
+        return self
 
 
 class Recipe(Settings):

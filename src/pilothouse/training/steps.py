@@ -53,6 +53,14 @@ class Loop:
         """Return what is measured between steps, for the metrics row."""
         raise NotImplementedError
 
+    def exhausted(self) -> bool:
+        """Return whether what the run may spend is spent, so that no step follows."""
+        return False
+
+    def expected(self) -> int:
+        """Return how many steps there will be, as far as can be told."""
+        return self.training.steps
+
     def weights(self) -> dict[str, Tensor]:
         """Return what is trained, by name."""
         raise NotImplementedError
@@ -78,6 +86,8 @@ class Loop:
         try:
             with self._finishing_step_on_interrupt():
                 for step in range(self.done, settings.steps):
+                    if self.exhausted():
+                        break
                     row = self.step(step)
                     self.done = step + 1
                     if settings.eval_every and self.done % settings.eval_every == 0 and self.done < settings.steps:
@@ -85,9 +95,11 @@ class Loop:
                     self.store.append_metrics(row)
                     for sink in sinks:
                         sink.log(self.done, row)
+                    self.progress.expect(self.expected())
                     self.progress.step(row)
                     due = settings.checkpoint_every and self.done % settings.checkpoint_every == 0
-                    if due or self.done == settings.steps or self._stop.is_set():
+                    last = self.done == settings.steps or self.exhausted()
+                    if due or last or self._stop.is_set():
                         self.save()
                     if self._stop.is_set():
                         raise Interrupted(

@@ -1,0 +1,88 @@
+"""``pilothouse compare`` on nano policies: a budget that ends runs, continuation, and refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pilothouse.core.errors import RunError
+from pilothouse.training import compare as comparing
+
+SMALL = [
+    *("--task", "chain-arithmetic", "--policy.size", "nano", "--policy.warm_start.epochs", "0.2"),
+    *("--prompts", "2", "--group", "2", "--training.eval_problems", "4", "--training.eval_every", "1"),
+    *("--training.checkpoint_every", "1", "--program.sampling.max_tokens", "8"),
+]
+
+
+def compare(cli: Any, *words: Any, seeds: int = 2, out: str = "cmp") -> Any:
+    return cli("compare", *words, *SMALL, "--seeds", seeds, "--out", out)
+
+
+def test_compares_at_a_budget_and_continues(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = compare(cli, "grpo", "rloo", "--budget", "150-tokens", "--jobs", 1, "--json").json()
+    assert [row["method"] for row in found["standings"]] == ["grpo", "rloo"]
+    kept = json.loads(Path("cmp/comparison.json").read_text())
+    assert len(kept["runs"]) == 4
+    for run in kept["runs"]:
+        cost, steps = run["result"]["cost"]["tokens_computed"], run["result"]["steps"]
+        assert cost >= 150 > cost * (steps - 1) / steps - 60, "it stops after the step that spends the budget"
+        assert [point[0] for point in run["curve"]] == sorted(point[0] for point in run["curve"])
+    problems = [
+        [json.loads(line)["problem"] for line in (Path(run["folder"]) / "rollouts.jsonl").open()][:4]
+        for run in kept["runs"]
+        if run["seed"] == 0
+    ]
+    assert problems[0] == problems[1], "every method meets the same problems in the same order"
+
+    shutil.rmtree(kept["runs"][3]["folder"])
+    made: list[str] = []
+    once = comparing.run_once
+    monkeypatch.setattr(comparing, "run_once", lambda config, *rest: made.append(config.method) or once(config, *rest))
+    again = compare(cli, "grpo", "rloo", "--budget", "150-tokens", "--jobs", 1, "--json").json()
+    assert made == ["rloo"]
+    assert [row["accuracy"] for row in again["standings"]] == [row["accuracy"] for row in found["standings"]]
+    assert "<svg" in Path("cmp/report.html").read_text()
+
+
+def test_runs_side_by_side_are_the_runs_one_by_one(cli: Any) -> None:
+    said = compare(cli, "grpo", "rloo", "--steps", 1, "--jobs", 2, seeds=1)
+    assert said.status == 0, said.err
+    assert "| rloo" in said.out
+    assert "report  cmp/report.html" in said.out
+    alone = compare(cli, "grpo", "rloo", "--steps", 1, "--jobs", 1, "--json", seeds=1, out="alone").json()
+    apart = json.loads(Path("cmp/comparison.json").read_text())
+    assert alone["standings"][1]["accuracy"] == apart["standings"][1]["accuracy"]
+
+
+def test_a_failing_run_is_told(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(entry: comparing.Entry, threads: int) -> None:
+        raise RunError(f"the run of {entry.title} failed")
+
+    monkeypatch.setattr(comparing, "_run_apart", fails)
+    said = compare(cli, "grpo", "rloo", "--steps", 1, "--jobs", 2, seeds=1)
+    assert "the run of grpo on chain-arithmetic, seed 0 failed" in said.refusal()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["grpo"], "needs two methods or more"),
+        (["grpo", "grpo"], "method grpo is named twice"),
+        (["grpo", "rlo"], "unknown method 'rlo'; did you mean 'rloo'?"),
+        (["grpo", "rloo", "--budget", "4-samples"], "a training budget is counted in tokens"),
+        (["grpo", "rloo", "--budget", "many"], "is not a budget"),
+        (["grpo", "rloo", "--budget", "100-tokens", "--steps", "3"], "give one of the two"),
+        (["grpo", "rloo", "--budget", "100-tokens", "--training.schedule", "linear"], "--training.schedule constant"),
+        (["grpo", "rloo", "--jobs", "-1"], "--jobs counts runs at a time"),
+        (["grpo", "rloo", "--training.promts", "3"], "did you mean 'prompts'?"),
+        (["grpo", "diffusion-policy"], "trains no language policy"),
+    ],
+)
+def test_refusals(cli: Any, words: list[str], reason: str) -> None:
+    assert reason in compare(cli, *words).refusal()
+    assert not Path("cmp").exists()
