@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pilothouse.core.errors import RunError
 from pilothouse.training import compare as comparing
 
 SMALL = [
@@ -60,12 +60,14 @@ def test_runs_side_by_side_are_the_runs_one_by_one(cli: Any) -> None:
 
 
 def test_a_failing_run_is_told(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(entry: comparing.Entry, threads: int) -> None:
-        raise RunError(f"the run of {entry.title} failed")
+    def fails(command: list[str], *, stderr: Any, **_: Any) -> subprocess.CompletedProcess[bytes]:
+        stderr.write(b"problems: generated\nerror: the disk is full\n")
+        return subprocess.CompletedProcess(command, 2)
 
-    monkeypatch.setattr(comparing, "_run_apart", fails)
-    said = compare(cli, "grpo", "rloo", "--steps", 1, "--jobs", 2, seeds=1)
-    assert "the run of grpo on chain-arithmetic, seed 0 failed" in said.refusal()
+    monkeypatch.setattr(comparing.subprocess, "run", fails)
+    said = compare(cli, "grpo", "rloo", "--steps", 1, "--jobs", 2, seeds=1).refusal()
+    assert "on chain-arithmetic, seed 0 failed (the disk is full); its log is cmp/runs/" in said
+    assert list(Path("cmp/runs").glob("*.log"))
 
 
 @pytest.mark.parametrize(

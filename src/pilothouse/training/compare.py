@@ -145,10 +145,8 @@ def _run_apart(entry: Entry, threads: int) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with log.open("wb") as stream:
         command = [sys.executable, "-m", "pilothouse", "train", *what, "--json"]
-        code = subprocess.run(
-            command, stdout=subprocess.DEVNULL, stderr=stream, env=environment, check=False
-        ).returncode
-    if code:
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=stream, env=environment, check=False)
+    if done.returncode:
         said = log.read_text(errors="replace").strip().splitlines()
         reason = said[-1].removeprefix("error: ") if said else f"exit status {done.returncode}"
         raise RunError(f"the run of {entry.title} failed ({reason}); its log is {log}; mend that and call again")
