@@ -222,6 +222,23 @@ ROWS: list[Row] = [
         "small": {"program": {"n": 4, "budgets": [2, 4, 6, 7], "announcements": ["1", "2", "3", "4"]}},
     },
     {
+        "name": "t-ppo",
+        "differs": {
+            "program.n": 1,
+            "credit.name": "gae",
+            "credit.lam": 0.95,
+            "credit.value_lam": 1.0,
+            "credit.cut": "hold",
+            "objective.eps_high": 0.28,
+            "objective.aggregation": "token-mean",
+            "critic.network": "separate",
+            "critic.warmup": 20,
+            "training.minibatches": 4,
+            "training.window": 32,
+        },
+        "small": {"critic": {"warmup": 2}, "training": {"window": 3}},
+    },
+    {
         "name": "particle-scaling",
         "differs": {"program.name": "particles"},
         "small": {"scorer": "verifier", "program": {"n": 4, "stepping": {"tokens": 3}}},
@@ -271,10 +288,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
 
 def run(name: str, settings: dict[str, Any], out: Path, **training: Any) -> dict[str, torch.Tensor]:
     """Train and return the weights."""
-    table = {**settings, "training": {**settings["training"], **training}}
+    small = next(row.get("small", {}) for row in ROWS if row["name"] == name)
+    table = dict(settings)
     if find_method(name).policy_gradient.program.group_size > 1:
         table["program"] = {"n": 4}
-    table |= next(row.get("small", {}) for row in ROWS if row["name"] == name)
+    table |= small
+    table["training"] = {**settings["training"], **small.get("training", {}), **training}
     train(configured(name, None, table), out, Progress())
     return load_file(out / "model" / "model.safetensors")
 

@@ -38,11 +38,12 @@ class Episode:
         logprobs: [T] the sampler's log-probability of each chosen token at ``temperature``; NaN where it did not
             choose or the engine could not tell.
         text: the response's text.
-        stop_reason: why it ended; LENGTH means truncated.
+        stop_reason: why it ended; LENGTH means truncated, CUT that it has not ended yet.
         temperature: the softmax temperature it was sampled at (0 is recorded as 1: greedy decoding has no softmax).
         segments: stretches of the response.
         problem_id: the problem attempted.
         score: the task's verdict; ``None`` until scored.
+        start: first token drawn since the last update; those before it were drawn, and trained on, at earlier steps.
 
     Raises:
         ValueError: the three [T] fields differ in length.
@@ -59,6 +60,7 @@ class Episode:
     problem_id: str = ""
     score: Score | None = None
     tags: tuple[str, ...] = field(default=())
+    start: int = 0
 
     def __post_init__(self) -> None:
         """Refuse fields that do not line up."""
@@ -72,6 +74,11 @@ class Episode:
     def truncated(self) -> bool:
         """Whether the response hit its length limit."""
         return self.stop_reason is StopReason.LENGTH
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the response goes on at a later step."""
+        return self.stop_reason is StopReason.CUT
 
     def scored(self, score: Score) -> Episode:
         """Return a copy that carries ``score``."""

@@ -19,6 +19,7 @@ class StopReason(StrEnum):
     EOS = "eos"  #: the model produced an end-of-sequence token
     STOP = "stop"  #: a stop string or stop token was produced
     LENGTH = "length"  #: ``max_tokens`` or the model's context was reached: the text is truncated
+    CUT = "cut"  #: training went on before the response had ended; it is continued later
     ERROR = "error"  #: the engine could not finish it
 
 
@@ -37,6 +38,8 @@ class Sample:
         stop_tokens: token ids that end a continuation, besides the policy's own end-of-sequence ids.
         seed: seed of this request; ``None`` lets the runner draw one from the run's seed tree.
         policy: which of the runner's engines answers.
+        first: index of the first of the n among all that the seed draws, so that one of them can be continued alone:
+            the local engine draws by seed, index and position, so a continuation goes on as if it had not been cut.
     """
 
     prefix: Tokens
@@ -49,6 +52,7 @@ class Sample:
     stop_tokens: tuple[int, ...] = ()
     seed: int | None = None
     policy: str = "policy"
+    first: int = 0
 
 
 @dataclass(frozen=True)

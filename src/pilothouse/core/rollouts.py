@@ -11,8 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pilothouse.core.episodes import Episode
-from pilothouse.core.problems import ScoreStatus
+from pilothouse.core.problems import Score, ScoreStatus
 from pilothouse.core.requests import Tokens
+
+_SO_FAR = Score(reward=0.0)  #: of a response that has not ended
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Rollouts:
         entropies: [N, T] entropy in nats, at each action, of the policy that starts the update, if computed.
         values: [N, T] value estimates at each response token's state, if computed.
         prompt_logprobs: N ragged rows, the log-probability of each prompt token but the first, if computed.
+        unfinished: [N] True where the response goes on at a later step: its reward is 0 so far and does not count in
+            statistics; ``None`` if all have ended.
+        starts: [N] first token drawn since the last update; ``None`` if that is 0 everywhere.
+        final_values: [N] value estimate of the state after the last token, if computed.
     """
 
     prompts: tuple[Tokens, ...]
@@ -64,6 +70,9 @@ class Rollouts:
     entropies: Float[Tensor, "N T"] | None = None
     values: Float[Tensor, "N T"] | None = None
     prompt_logprobs: tuple[tuple[float, ...], ...] = ()
+    unfinished: Bool[Tensor, " N"] | None = None
+    starts: Int[Tensor, " N"] | None = None
+    final_values: Float[Tensor, " N"] | None = None
 
     def __len__(self) -> int:
         """Return N."""
@@ -73,6 +82,16 @@ class Rollouts:
     def n_groups(self) -> int:
         """Number of distinct groups."""
         return len({int(group) for group in self.groups})
+
+    @property
+    def earlier(self) -> Bool[Tensor, "N T"]:
+        """Tokens that were drawn before the last update."""
+        steps = torch.arange(self.tokens.shape[1])
+        return steps < (torch.zeros(len(self), 1) if self.starts is None else self.starts[:, None])
+
+    def ended(self) -> Rollouts:
+        """Return the episodes that have ended."""
+        return self if self.unfinished is None else self.take((~self.unfinished).nonzero().flatten())
 
     def replace(self, **changes: Any) -> Rollouts:
         """Return a copy with some fields changed."""
@@ -103,12 +122,12 @@ class Rollouts:
         """Pad episodes into a batch.
 
         Args:
-            episodes: N scored episodes.
+            episodes: N episodes, scored unless they are unfinished.
             groups: [N] group of each episode; by default, episodes of the same problem form a group.
             max_length: the sampler's response length limit, in tokens; by default the longest response.
 
         Raises:
-            ValueError: there is no episode, an episode was never scored, or ``groups`` has another length.
+            ValueError: there is no episode, one that has ended was never scored, or ``groups`` has another length.
         """
         if not episodes:
             raise ValueError("no episodes: a program must return at least one episode to learn from")
@@ -127,7 +146,7 @@ class Rollouts:
         names = dict.fromkeys(name for e in episodes if e.score for name in e.score.parts)
         parts = {name: torch.full((count,), float("nan")) for name in names}
         for row, episode in enumerate(episodes):
-            score = episode.score
+            score = _SO_FAR if episode.unfinished else episode.score
             if score is None:
                 raise ValueError(f"episode {row} of problem '{episode.problem_id}' has no score; score it first")
             size = len(episode.tokens)
@@ -139,9 +158,11 @@ class Rollouts:
                 if segment.stop > segment.start:
                     segment_values[row, segment.stop - 1] = segment.value
             if score.status is ScoreStatus.OK:
-                rewards[row], judged[row] = score.reward, True
+                rewards[row], judged[row] = score.reward, not episode.unfinished
             for name, part in score.parts.items():
                 parts[name][row] = part
+        unfinished = torch.tensor([e.unfinished for e in episodes])
+        starts = torch.tensor([e.start for e in episodes])
         return Rollouts(
             prompts=tuple(e.prompt for e in episodes),
             tokens=tokens,
@@ -154,8 +175,10 @@ class Rollouts:
             segments=segments,
             segment_values=segment_values,
             reward_parts=parts,
-            train_mask=actions & judged[:, None],
+            train_mask=actions & (judged | unfinished)[:, None],
             stats_mask=judged,
             episodes=tuple(episodes),
             max_length=width if max_length is None else max_length,
+            unfinished=unfinished if unfinished.any() else None,
+            starts=starts if starts.any() else None,
         )

@@ -37,12 +37,15 @@ class Select(Part):
     Class attributes:
         drops_groups: True when it may silence whole groups, so that drawing more prompts can refill the batch.
         draws_ahead: True when it asks for more prompts than a step trains on, because some groups will be silenced.
+        selects_unfinished: True when it makes sense of responses that training cuts into windows: it looks neither at
+            rewards nor at whole groups.
         needs: what must be computed first, of {"old_logprobs", "ref_logprobs", "values", "entropies"}.
     """
 
     catalogue: ClassVar[Catalogue] = _Chains("selector", "pilothouse.credit")
     drops_groups: ClassVar[bool] = False
     draws_ahead: ClassVar[bool] = False
+    selects_unfinished: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def __call__(self, rollouts: Rollouts) -> Rollouts:
@@ -96,6 +99,10 @@ class Select(Part):
         """Return whether more prompts may be asked for than a step trains on."""
         return self.draws_ahead
 
+    def takes_unfinished(self) -> bool:
+        """Return whether responses may be cut into windows under these settings."""
+        return self.selects_unfinished
+
     def __add__(self, other: Select) -> Chain:
         """Return the selector that applies this one, then the other."""
         mine = self.parts if isinstance(self, Chain) else [self]
@@ -107,6 +114,7 @@ class Everything(Select):
     """Trains on every token the policy chose in an episode that was judged."""
 
     name: ClassVar[str] = "everything"
+    selects_unfinished: ClassVar[bool] = True
 
     def __call__(self, rollouts: Rollouts) -> Rollouts:
         """Return the rollouts unchanged."""
@@ -167,6 +175,10 @@ class Chain(Select):
         """Return whether any part may ask for more prompts."""
         return any(part.may_draw_ahead() for part in self.parts)
 
+    def takes_unfinished(self) -> bool:
+        """Return whether every part takes responses cut into windows."""
+        return all(part.takes_unfinished() for part in self.parts)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state of every part that has one, by position."""
         return {str(i): part.state_dict() for i, part in enumerate(self.parts) if part.state_dict()}
@@ -181,12 +193,13 @@ class Credit(Part):
     """Turns rewards into one weight per response token. Credits add and scale: ``0.5 * GRPO() + 0.5 * RLOO()``.
 
     Class attributes:
-        needs: what must be there first, of {"old_logprobs", "ref_logprobs", "values", "prompt_logprobs", "budgets"};
-            the last is the program's to give.
+        needs: what must be there first, of {"old_logprobs", "ref_logprobs", "values", "final_values",
+            "prompt_logprobs", "budgets"}; the last is the program's to give.
         group_relative: True when a group of one episode gives no signal; such configurations are refused.
         reads_labels: what the labels of a program's segments must tell, of {"tree"}; other programs are refused.
         teaches: which values ``returns`` are targets for: "values" (of the state each token was chosen in),
             "values_after" (of the state after it), or empty for none.
+        credits_unfinished: True when a response that goes on at a later step has a credit before its reward is known.
     """
 
     catalogue: ClassVar[Catalogue] = SummedCatalogue("credit", "pilothouse.credit")
@@ -194,6 +207,7 @@ class Credit(Part):
     group_relative: ClassVar[bool] = False
     reads_labels: ClassVar[frozenset[str]] = frozenset()
     teaches: ClassVar[Literal["", "values", "values_after"]] = ""
+    credits_unfinished: ClassVar[bool] = False
 
     def __call__(self, rollouts: Rollouts) -> Float[Tensor, "N T"]:
         """Return the weight of each response token; 0 outside ``train_mask``."""
@@ -222,6 +236,10 @@ class Credit(Part):
     def problems_needed(self) -> int:
         """Return the problems that a step must attempt at the least for this credit to give a signal."""
         return 1
+
+    def takes_unfinished(self) -> bool:
+        """Return whether responses may be cut into windows under these settings."""
+        return self.credits_unfinished
 
     def scale_matters(self) -> bool:
         """Return whether a later standardisation of the weights would undo what this credit does."""
@@ -292,6 +310,10 @@ class Sum(Credit):
     def problems_needed(self) -> int:
         """Return what the most demanding term needs."""
         return max(term.part.problems_needed() for term in self.terms)
+
+    def takes_unfinished(self) -> bool:
+        """Return whether every term credits responses cut into windows."""
+        return all(term.part.takes_unfinished() for term in self.terms)
 
     def scale_matters(self) -> bool:
         """Return whether the scale of any term matters."""

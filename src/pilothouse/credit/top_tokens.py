@@ -51,6 +51,7 @@ class TopTokens(Select):
     """
 
     name: ClassVar[str] = "top-tokens"
+    selects_unfinished: ClassVar[bool] = True
     k: Share = LinearSchedule(start=0.2, end=0.2)
     by: By = "weighted-entropy"
     _figures: dict[str, float] = PrivateAttr(default_factory=dict[str, float])

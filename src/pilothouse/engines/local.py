@@ -223,7 +223,7 @@ class LocalEngine:
             request = row.job.request
             assert isinstance(request, Sample)
             assert request.seed is not None
-            keys.append(row_key(request.seed, row.index))
+            keys.append(row_key(request.seed, request.first + row.index))
             limits.append(min(request.max_tokens or self.default_max_tokens, self.policy.context - len(request.prefix)))
             rules.append(self._stops.rule(request.stop, request.stop_tokens))
         self._live.add(order, keys, limits, rules)

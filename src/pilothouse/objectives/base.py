@@ -139,6 +139,10 @@ class Objective(Part):
         """Return whether episodes of zero weight can be skipped under these settings."""
         return self.weights_only
 
+    def takes_unfinished(self) -> bool:
+        """Return whether the tokens with a loss may be a piece of their response under these settings."""
+        return True
+
     def __add__(self, other: Objective) -> Sum:
         """Return the objective whose loss is the sum of both."""
         return Sum(terms=[*_terms(self), *_terms(other)])
@@ -198,6 +202,10 @@ class Sum(Objective):
     def ignores_weightless(self) -> bool:
         """Return whether every term ignores episodes of zero weight."""
         return all(term.part.ignores_weightless() for term in self.terms)
+
+    def takes_unfinished(self) -> bool:
+        """Return whether every term takes pieces of responses."""
+        return all(term.part.takes_unfinished() for term in self.terms)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of every term that has one, by position."""

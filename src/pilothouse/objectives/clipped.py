@@ -105,6 +105,10 @@ class Clipped(Objective):
             )
         return aggregate(loss, mask, self.aggregation, batch.totals), {**figures, **metrics}
 
+    def takes_unfinished(self) -> bool:
+        """Return whether the ratio is a token's: that of a sequence is one of all its tokens."""
+        return self.ratio == "token"
+
 
 class GSPO(Clipped):
     """The clipped surrogate on the sequence ratio (Zheng et al. 2025, arXiv 2507.18071, equations 5 and 7).

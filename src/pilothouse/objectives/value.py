@@ -5,12 +5,30 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
 from pilothouse.objectives.aggregate import Aggregation, aggregate, shares
 from pilothouse.objectives.base import Batch, Objective
+
+
+def value_errors(
+    values: Float[Tensor, "B T"], returns: Float[Tensor, "B T"], old: Float[Tensor, "B T"], eps: float
+) -> tuple[Float[Tensor, "B T"], Bool[Tensor, "B T"]]:
+    """Return half the squared error of each value, and where clipping stops its gradient.
+
+    Args:
+        values: [B, T] estimates.
+        returns: [B, T] their targets.
+        old: [B, T] estimates before the update.
+        eps: how far a value may move from the old one before its gradient stops; 0 for no clipping.
+    """
+    error = (values - returns).square()
+    if not eps:
+        return error / 2, torch.zeros_like(error, dtype=torch.bool)
+    clipped = (torch.clamp(values, old - eps, old + eps) - returns).square()
+    return torch.maximum(error, clipped) / 2, clipped > error
 
 
 class ValueLoss(Objective):
@@ -34,13 +52,9 @@ class ValueLoss(Objective):
         mask = batch.mask
         values = torch.where(mask, self.supplied(batch.values, "values"), 0.0)
         returns = torch.where(mask, self.supplied(batch.returns, "returns"), 0.0)
-        error = (values - returns).square()
-        clipped = error
-        if self.eps:
-            old = torch.where(mask, self.supplied(batch.old_values, "old_values"), 0.0)
-            clipped = (torch.clamp(values, old - self.eps, old + self.eps) - returns).square()
-        loss = torch.maximum(error, clipped) / 2
-        figures = shares(mask, batch.totals, value_loss=loss, value_clip=clipped > error)
+        old = torch.where(mask, self.supplied(batch.old_values, "old_values"), 0.0) if self.eps else values.detach()
+        loss, stopped = value_errors(values, returns, old, self.eps)
+        figures = shares(mask, batch.totals, value_loss=loss, value_clip=stopped)
         return aggregate(loss, mask, self.aggregation, batch.totals), figures
 
 

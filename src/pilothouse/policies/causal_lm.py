@@ -227,6 +227,19 @@ class CausalPolicy:
             frozen._split = SplitModel(frozen.model)
         return frozen
 
+    def value_network(self, settings: HeadSettings) -> CausalPolicy:
+        """Return a policy of its own that begins with these weights and a fresh value head: what to train values in.
+
+        Args:
+            settings: the head's.
+        """
+        twin = copy.copy(self)
+        twin.model, twin.adapter = copy.deepcopy((self.model, self.adapter))
+        width = twin.model.config.get_text_config().hidden_size
+        twin.value_head = ValueHead(width, settings).to(self.device)
+        twin._split = SplitModel(twin.model)
+        return twin
+
     def token_scores(
         self,
         prompts: Sequence[Tokens],
@@ -294,6 +307,28 @@ class CausalPolicy:
                 keys = None if dropout is None else dropout[:, : mask.shape[1]].to(self.device)[mask]
                 worth = spread(self.value_head(hidden, keys))
             return TokenScores(spread(logprobs), spread(spreads) if entropy else None, worth)
+
+    def state_values(
+        self, prompts: Sequence[Tokens], tokens: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T"]:
+        """Return the value of the state each masked token was chosen in, differentiable; no logits are computed.
+
+        Args:
+            prompts: B ragged token sequences, none empty.
+            tokens: [B, T] response token ids.
+            mask: [B, T] tokens whose states are valued; everything else is 0 in the result.
+
+        Raises:
+            ConfigError: there is no value head.
+        """
+        if self.value_head is None:
+            raise ConfigError("this policy has no value head; load it with value_head=True")
+        mask, values = mask.to(self.device), torch.zeros(mask.shape, device=self.device)
+        if not mask.any():
+            return values
+        with self._mode():
+            hidden = self._split.states(prompts, tokens.to(self.device), mask)
+            return values.masked_scatter(mask, self.value_head(hidden))
 
     @torch.no_grad()
     def value_of_prefixes(self, prefixes: Sequence[Tokens]) -> list[float]:

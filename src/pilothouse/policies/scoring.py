@@ -115,6 +115,21 @@ class SplitModel:
         """
         return self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
 
+    def states(
+        self, prompts: Sequence[Tokens], tokens: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "M D"]:
+        """Return the hidden state in which each masked token is chosen.
+
+        Args:
+            prompts: B ragged token sequences, none empty.
+            tokens: [B, T] response token ids.
+            mask: [B, T] the M tokens.
+        """
+        if 2 * len(set(prompts)) <= len(prompts) and not self.model.training and not self.recomputes and self.shares():
+            return self._sharing(prompts, tokens, mask)
+        ids, where = pack(prompts, tokens, mask)
+        return self.hidden(ids).flatten(0, 1)[where]
+
     def scores(
         self,
         prompts: Sequence[Tokens],
@@ -143,11 +158,7 @@ class SplitModel:
             logp = (logits.float() / temperature[:, None]).log_softmax(1)
             spread = -(logp.exp() * logp).sum(1) if entropy else torch.zeros_like(temperature)
             return logp.gather(1, targets[:, None])[:, 0], spread, hidden
-        if 2 * len(set(prompts)) <= len(prompts) and not self.model.training and not self.recomputes and self.shares():
-            hidden = self._sharing(prompts, tokens, mask)
-        else:
-            ids, where = pack(prompts, tokens, mask)
-            hidden = self.hidden(ids).flatten(0, 1)[where]
+        hidden = self.states(prompts, tokens, mask)
         weight, bias = self.head.weight, self.head.bias
         chunk = chunk_size(weight.shape[0], chunk_tokens)
         return *head_scores(hidden, weight, bias, targets, temperature, self.shape, chunk, entropy), hidden

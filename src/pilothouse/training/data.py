@@ -35,13 +35,14 @@ class PromptOrder:
 
     def draw(self, count: int) -> list[Problem]:
         """Return the next ``count`` problems and move the cursor past them."""
-        size = len(self.problems)
-        chosen: list[Problem] = []
-        for position in range(self.cursor, self.cursor + count):
-            epoch, offset = divmod(position, size)
-            chosen.append(self.problems[_shuffled(self.seeds / epoch, size)[offset]])
+        chosen = [self.at(position) for position in range(self.cursor, self.cursor + count)]
         self.cursor += count
         return chosen
+
+    def at(self, position: int) -> Problem:
+        """Return the problem at a position of the endless order; the cursor stays where it is."""
+        epoch, offset = divmod(position, len(self.problems))
+        return self.problems[_shuffled(self.seeds / epoch, len(self.problems))[offset]]
 
 
 @lru_cache(maxsize=4)

@@ -61,6 +61,7 @@ class LanguageCourse:
         before = _measure(self.loop, "before")
         self.loop.store.write_result({"finished": False, "before": {k: e.to_dict() for k, e in before.items()}})
         _keep(self.loop.store, "before", before)
+        self.loop.warm_up()
 
     def conclude(self) -> dict[str, Any]:
         """Measure again, in pairs with before."""
@@ -70,6 +71,8 @@ class LanguageCourse:
         gains = _gains(trainer, after)
         _keep(store, "after", after)
         save_model(trainer.policy.save, store.path / "model")
+        if trainer.critic is not None:
+            save_model(trainer.critic.network.save, store.path / "critic")
         rows = [_point(0, before["sampled"]), *store.metrics(), _point(trainer.done, after["sampled"].to_dict())]
         figure = store.path / "figures" / "training"
         with writing(figure):
@@ -107,6 +110,10 @@ def _plan(trainer: Trainer) -> str:
     config, settings = trainer.config, trainer.config.training
     group = config.program.group_size
     episodes = f"{settings.prompts} prompts x {group} = {settings.prompts * group} episodes" if group else "prompts"
+    if settings.window:
+        episodes += f" that grow by up to {settings.window} tokens"
+        if settings.window >= trainer.length_limit:
+            episodes += f" (no response has more than {trainer.length_limit}: all end at once, as without a window)"
     updates = settings.epochs * settings.minibatches
     length = trainer.task.limit + 64
     estimate = estimate_memory(trainer.policy, config, config.policy.rows, min(length, trainer.policy.context))

@@ -21,11 +21,13 @@ from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.training.collect import Attempt, attempt, first_failure, flatten, spent
 from pilothouse.training.config import RunConfig, parts_of
+from pilothouse.training.critic import Critic
 from pilothouse.training.data import PromptOrder
 from pilothouse.training.evaluate import Evaluation, evaluate, held_out
-from pilothouse.training.metrics import records, rollout_metrics
+from pilothouse.training.metrics import records, rollout_metrics, slot_metrics
 from pilothouse.training.optimizer import Optimizer
 from pilothouse.training.scoring import scored_runner
+from pilothouse.training.slots import SlotPool
 from pilothouse.training.steps import Loop
 from pilothouse.training.update import Updater
 
@@ -46,6 +48,7 @@ class Trainer(Loop):
         self.engine = LocalEngine(policy, max_rows=config.policy.rows)
         self.runner = scored_runner(self.engine, config.scorer, config.task)
         self.order = PromptOrder(self.task.problems("train"), self.seeds / "data")
+        self.pool = self._pool() if config.training.window else None
         self.optimizer = Optimizer(policy.trainable_parameters(), config.training)
         # A resumed run makes the same policy before it restores, so these are the weights the run began with.
         start = policy.trainable_parameters() if config.training.restart else {}
@@ -53,19 +56,16 @@ class Trainer(Loop):
         if config.training.gradient_checkpointing:
             policy.gradient_checkpointing()
         reference = policy.reference() if "ref_logprobs" in config.needs else None
-        self.updater = Updater(config, policy, self.optimizer, reference)
+        self.critic = Critic.beside(config, policy) if config.critic.network == "separate" else None
+        self.updater = Updater(config, policy, self.optimizer, reference, self.critic)
         self.cost, self._warned, self._failed = Cost(), False, False
 
     def step(self, step: int) -> dict[str, Any]:
         """Take one step and return its metrics row."""
         before, clock = dict(self.clock.seconds), self.clock
-        attempts = self._attempts(step)
-        with clock("credit"):
-            rollouts = Rollouts.from_episodes(*flatten(attempts), self.length_limit)
-            row = {"step": step + 1, **rollout_metrics(rollouts)}
-        rollouts = self._revised(rollouts, attempts)
+        rollouts, row, cost = self._whole(step) if self.pool is None else self._windows(self.pool, step)
         self._warn_of_truncation(row["truncated"], step)
-        self._check_verdicts(rollouts, step)
+        self._check_verdicts(rollouts.ended(), step)
         with clock("score tokens"):
             rollouts = self.updater.prepare(rollouts)
         with clock("credit"):
@@ -77,11 +77,13 @@ class Trainer(Loop):
         with clock("update"):
             self._restart()
             row |= self.updater.update(rollouts, weights, step, self.seeds / "shuffle" / step)
+            if self.critic is not None:
+                row |= self.critic.update(rollouts, step, self.seeds / "shuffle" / step / "critic")
             self.engine.policy_changed()
         with clock("record"):
             self.store.append_rollouts(records(rollouts, weights, self.policy, step + 1, self.config.training.record))
         lap = clock.lap(before)
-        self.cost += spent(attempts) + Cost(seconds=sum(lap.values()))
+        self.cost += cost + Cost(seconds=sum(lap.values()))
         row |= {
             "trained_tokens": float(rollouts.train_mask.sum()),
             "learning_rate": self.optimizer.learning_rate(step),
@@ -90,6 +92,54 @@ class Trainer(Loop):
             "seconds": sum(lap.values()),
         }
         return row | {f"seconds/{phase}": seconds for phase, seconds in lap.items()}
+
+    def _whole(self, step: int) -> tuple[Rollouts, dict[str, Any], Cost]:
+        """Attempt this step's prompts to the end."""
+        attempts = self._attempts(step)
+        with self.clock("credit"):
+            rollouts = Rollouts.from_episodes(*flatten(attempts), self.length_limit)
+            row = {"step": step + 1, **rollout_metrics(rollouts)}
+        return self._revised(rollouts, attempts), row, spent(attempts)
+
+    def _windows(self, pool: SlotPool, step: int) -> tuple[Rollouts, dict[str, Any], Cost]:
+        """Let the responses under way grow by a window; the metrics are of those that ended."""
+        grown = pool.advance(self.clock)
+        with self.clock("credit"):
+            rollouts = Rollouts.from_episodes(grown.episodes, grown.groups, self.length_limit)
+            row = {"step": step + 1, **rollout_metrics(rollouts.ended()), **slot_metrics(grown)}
+            if self.config.training.window_trains == "window":
+                rollouts = rollouts.replace(train_mask=rollouts.train_mask & ~rollouts.earlier)
+        return rollouts, row, grown.cost
+
+    def _pool(self) -> SlotPool:
+        config = self.config
+        return SlotPool(
+            self.runner,
+            self.policy,
+            self.task,
+            self.order,
+            self.seeds / "sampling",
+            program=config.program,
+            prompts=config.training.prompts,
+            window=config.training.window,
+        )
+
+    def warm_up(self) -> None:
+        """Teach a separate value network what the starting policy's responses earn, before the first step."""
+        critic, count, node = self.critic, self.config.critic.warmup, self.seeds / "warm-up"
+        if critic is None:
+            return
+        order = PromptOrder(self.task.problems("train"), node / "data")
+        for batch in range(count):
+            problems = order.draw(self.config.training.prompts)
+            attempts = attempt(
+                self.runner, self.config.program, self.policy, self.task, problems, node / batch, self.clock
+            )
+            rollouts = Rollouts.from_episodes(*flatten(attempts), self.length_limit)
+            with self.clock("update"):
+                figures = critic.update(self.updater.prepare(rollouts), 0, node / batch / "shuffle")
+            self.cost += spent(attempts)
+            self.progress.track(batch + 1, count, f"value warm-up, loss {figures.get('critic/loss', math.nan):.3f}")
 
     def _restart(self) -> None:
         """Go back to the weights the run began with, if each step is a round of its own."""
@@ -105,9 +155,11 @@ class Trainer(Loop):
         return {"held_out": accuracy.estimate, "held_out_low": accuracy.low, "held_out_high": accuracy.high}
 
     def _set_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Overwrite what is trained, as far as ``weights`` goes."""
+        mine = self.weights()
         with torch.no_grad():
-            for name, weight in self.policy.trainable_parameters().items():
-                weight.copy_(weights[name])
+            for name, weight in weights.items():
+                mine[name].copy_(weight)
 
     @property
     def length_limit(self) -> int:
@@ -201,8 +253,10 @@ class Trainer(Loop):
         return min(most, max(self.done, math.ceil(self.done * budget / max(1, self.cost.tokens_computed))))
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Return the trainable parameters."""
-        return {name: weight.detach() for name, weight in self.policy.trainable_parameters().items()}
+        """Return everything that is trained: the policy's weights and those of a separate value network."""
+        values = {} if self.critic is None else self.critic.network.trainable_parameters()
+        named = self.policy.trainable_parameters() | {f"critic.{name}": weight for name, weight in values.items()}
+        return {name: weight.detach() for name, weight in named.items()}
 
     def state(self) -> dict[str, Any]:
         """Return what the next step depends on besides the weights."""
@@ -212,6 +266,8 @@ class Trainer(Loop):
             "parts": {slot: part.state_dict() for slot, part in parts_of(self.config).items()},
             "cost": self.cost.to_dict(),
             "warned": self._warned,
+            "critic": None if self.critic is None else self.critic.state_dict(),
+            "slots": None if self.pool is None else self.pool.state_dict(),
         }
 
     def load(self, weights: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
@@ -221,6 +277,10 @@ class Trainer(Loop):
         self.order.cursor = state["cursor"]
         for slot, part in parts_of(self.config).items():
             part.load_state_dict(state["parts"][slot])
+        if self.critic is not None:
+            self.critic.load_state_dict(state["critic"])
+        if self.pool is not None:
+            self.pool.load_state_dict(state["slots"])
         self.cost = Cost(**state["cost"])
         self._warned = state["warned"]
         self.engine.policy_changed()

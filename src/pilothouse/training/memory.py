@@ -20,6 +20,7 @@ class MemoryEstimate:
         gradients: gradients of the trainable parameters.
         optimizer: AdamW's two moments and float32 master copies.
         reference: a frozen copy, if the objective takes a KL to it.
+        critic: a value network of its own, with its gradients and its optimiser.
         activations: the network's saved activations of one micro-batch.
         logits: the largest block of logits held at a time, with its gradient.
         cache: keys and values of a full batch of sampled rows.
@@ -29,6 +30,7 @@ class MemoryEstimate:
     gradients: int
     optimizer: int
     reference: int
+    critic: int
     activations: int
     logits: int
     cache: int
@@ -36,7 +38,7 @@ class MemoryEstimate:
     @property
     def total(self) -> int:
         """Bytes in all; sampling and training take turns, so the larger of their peaks counts."""
-        fixed = self.weights + self.gradients + self.optimizer + self.reference
+        fixed = self.weights + self.gradients + self.optimizer + self.reference + self.critic
         return fixed + max(self.activations + self.logits, self.cache)
 
     def __str__(self) -> str:
@@ -65,11 +67,13 @@ def estimate_memory(policy: CausalPolicy, recipe: PolicyGradient, rows: int, tok
     kv_heads = getattr(config, "num_key_value_heads", 0) or heads
     per_token = 2 * hidden if settings.gradient_checkpointing else layers * (8 * hidden + 3 * inner + 4 * heads * width)
     micro = max(settings.micro_tokens, tokens_per_row)
+    moments = trainable * (8 if item == 4 else 12)
     return MemoryEstimate(
         weights=everything * item,
         gradients=trainable * item,
-        optimizer=trainable * (8 if item == 4 else 12),
+        optimizer=moments,
         reference=everything * item if "ref_logprobs" in recipe.needs else 0,
+        critic=(everything + trainable) * item + moments if recipe.critic.network == "separate" else 0,
         activations=micro * per_token * item,
         logits=min(chunk_size(config.vocab_size, settings.chunk_tokens), micro) * config.vocab_size * 4 * 2,
         cache=rows * tokens_per_row * layers * 2 * kv_heads * width * item,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from pilothouse.core.rollouts import Rollouts
 from pilothouse.credit.diagnostics import reward_stats
 from pilothouse.credit.normalize import moments
 from pilothouse.policies.causal_lm import CausalPolicy
+from pilothouse.training.slots import Grown
 
 
 def rollout_metrics(rollouts: Rollouts) -> dict[str, float]:
@@ -22,8 +24,10 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float]:
     entropy in nats per token at the sampling temperature, free of a further forward pass.
 
     Args:
-        rollouts: the step's episodes before selection.
+        rollouts: the step's episodes before selection; of none there is nothing to say.
     """
+    if not len(rollouts):
+        return {"episodes": 0.0} | dict.fromkeys(("reward", "accuracy", "length", "truncated", "entropy"), math.nan)
     judged = rollouts.rewards[rollouts.stats_mask]
     right = [e.score.correct for e in rollouts.episodes if e.score and e.score.correct is not None]
     known = rollouts.action_mask & rollouts.sampler_logprobs.isfinite()
@@ -49,6 +53,22 @@ def rollout_metrics(rollouts: Rollouts) -> dict[str, float]:
     return row
 
 
+def slot_metrics(grown: Grown) -> dict[str, float]:
+    """Return how busy the slots of truncated rollouts were at a step.
+
+    ``decode_steps`` counts lock-step decode steps: in one, every slot may draw a token. ``slot_use`` is the share of
+    those chances that were taken.
+
+    Args:
+        grown: what the step's window left.
+    """
+    return {
+        "slots": float(len(grown.episodes)),
+        "decode_steps": float(grown.steps),
+        "slot_use": grown.tokens / max(grown.steps * len(grown.episodes), 1),
+    }
+
+
 def _spread(rollouts: Rollouts) -> float:
     """Mean over episodes of the sample std of the lengths in their group, in tokens."""
     everyone = torch.ones(len(rollouts), dtype=torch.bool)
@@ -70,7 +90,9 @@ def dead_share(rollouts: Rollouts) -> float:
 def records(
     rollouts: Rollouts, weights: Float[Tensor, "N T"], policy: CausalPolicy, step: int, detail: str
 ) -> Iterator[dict[str, Any]]:
-    """Yield a JSON row for every episode: enough to audit what was rewarded and what was learnt from it.
+    """Yield a JSON row for every episode that ended: enough to audit what was rewarded and what was learnt from it.
+
+    Of a response that grew over several steps, the credit is that of the last one.
 
     Args:
         rollouts: the selected rollouts.
@@ -82,7 +104,8 @@ def records(
     trained = rollouts.train_mask.any(dim=1)
     for row, episode in enumerate(rollouts.episodes):
         score = episode.score
-        assert score is not None
+        if score is None:
+            continue
         record: dict[str, Any] = {
             "step": step,
             "group": int(rollouts.groups[row]),

@@ -66,6 +66,11 @@ class TrainingSettings(LoopSettings):
             where the step before left them: self-training in rounds, of which only the rollouts know the one before.
         refill: when a selector silences groups, draw up to this many times more prompts to fill the batch (DAPO's
             dynamic sampling); 1 draws none.
+        window: most tokens a response grows by in one step; those that have not ended by then train the policy as far
+            as they got and are continued at the next step, while those that have ended make room for new ones. 0
+            waits for every response to end.
+        window_trains: of a response that grew over several steps, train the policy on the tokens of this "window", or
+            again on the whole "response" so far, against the log-probabilities that its earlier tokens were drawn at.
         eval_problems: held-out problems of each evaluation.
         eval_samples: samples at each of them; more make the interval narrower.
         record: what ``rollouts.jsonl`` holds of an episode: its text, or its tokens and log-probabilities too.
@@ -80,6 +85,8 @@ class TrainingSettings(LoopSettings):
     gradient_checkpointing: bool = False
     restart: bool = False
     refill: Positive = 1
+    window: Annotated[int, Field(ge=0)] = 0
+    window_trains: Literal["window", "response"] = "window"
     eval_problems: Positive = 256
     eval_samples: Positive = 1
     record: Literal["text", "tokens"] = "tokens"
@@ -105,6 +112,28 @@ class TrainingSettings(LoopSettings):
         return self
 
 
+class CriticSettings(Settings):
+    """Where the values that a credit reads come from, and how they are learnt.
+
+    Args:
+        network: "shared" puts a value head on the policy's own network, which a term of the objective trains;
+            "separate" makes a second network that begins with the policy's weights. All else is about the latter.
+        learning_rate: peak learning rate of its optimiser, whose other settings are the policy's; 0 takes twice the
+            policy's.
+        epochs: passes over the responses that ended at a step.
+        minibatches: optimiser steps per pass.
+        eps: how far a value may move in one step before its gradient stops; 0 for no limit.
+        warmup: batches of whole responses of the starting policy to learn from before the first step.
+    """
+
+    network: Literal["shared", "separate"] = "shared"
+    learning_rate: Annotated[float, Field(ge=0)] = 0.0
+    epochs: Positive = 1
+    minibatches: Positive = 1
+    eps: Annotated[float, Field(ge=0)] = 0.0
+    warmup: Annotated[int, Field(ge=0)] = 0
+
+
 class Recipe(Settings):
     """What a method is made of, as data; each wing of the library that trains something has a kind of its own."""
 
@@ -118,7 +147,8 @@ class PolicyGradient(Recipe):
         credit: what each token's weight is.
         objective: the loss.
         scorer: judges partial responses, for programs that search with a process reward.
-        value_head: what the policy's value head does besides its linear map, if the method has one.
+        value_head: what the value head does besides its linear map, if the method has one.
+        critic: where values come from.
         training: the optimiser's settings.
 
     Raises:
@@ -131,18 +161,24 @@ class PolicyGradient(Recipe):
     objective: Annotated[Objective, SLOT] = Clipped()
     scorer: Annotated[Scorer, SLOT] = ExactSteps()
     value_head: HeadSettings = HeadSettings()
+    critic: CriticSettings = CriticSettings()
     training: TrainingSettings = TrainingSettings()
 
     @property
     def head(self) -> HeadSettings | None:
         """The value head that the policy needs; ``None`` if it needs none."""
-        needed = self.needs & _VALUES or (self.program.needs_scorer() and self.scorer.of_policy)
+        needed = self.policy_needs & _VALUES or (self.program.needs_scorer() and self.scorer.of_policy)
         return self.value_head if needed else None
 
     @property
     def needs(self) -> frozenset[str]:
         """What must be computed besides the policy's own log-probabilities."""
         return self.select.requirements() | self.credit.requirements() | self.objective.requirements()
+
+    @property
+    def policy_needs(self) -> frozenset[str]:
+        """What of that the policy's own network must compute."""
+        return self.needs - ({"values", "final_values"} if self.critic.network == "separate" else {"final_values"})
 
     @property
     def single_update(self) -> bool:
@@ -162,7 +198,30 @@ class PolicyGradient(Recipe):
                 f"credit '{self.credit.name}' needs {self.credit.problems_needed()} prompts a step and "
                 f"training.prompts is {self.training.prompts}: raise --prompts"
             )
+        if self.training.refill > 1 and not self.select.may_drop_groups():
+            raise ValueError(
+                f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
+                f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
+            )
+        self._selection_fits()
+        return self
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> Self:
         learnt, taught = self.objective.requirements() & _VALUES, self.credit.teaches_values()
+        if self.program.needs_scorer() and self.scorer.of_policy and not learnt:
+            raise ValueError(
+                f"program '{self.program.name}' asks the policy's value head, which nothing trains: "
+                "use --objective 'clipped + 0.5*value' with --credit gae, or another --scorer"
+            )
+        if self.critic.network == "separate":
+            self._critic_fits(learnt)
+            return self
+        if self.critic != CriticSettings():
+            raise ValueError(
+                "the settings of critic are those of a network of its own, and the values here are the policy's: add "
+                "--critic.network separate, or drop them"
+            )
         if learnt and not taught:
             raise ValueError(
                 "the objective trains a value head but no credit uses one: use --credit gae, or drop the value loss"
@@ -175,19 +234,61 @@ class PolicyGradient(Recipe):
         if "values" in self.credit.requirements() and "values" not in self.objective.requirements():
             raise ValueError(
                 f"credit '{self.credit.name}' reads a value head that nothing trains: "
-                "use --objective 'clipped + 0.5*value'"
+                "use --objective 'clipped + 0.5*value', or --critic.network separate"
             )
-        if self.program.needs_scorer() and self.scorer.of_policy and not learnt:
+        return self
+
+    def _critic_fits(self, learnt: frozenset[str]) -> None:
+        if "values" not in self.credit.requirements():
             raise ValueError(
-                f"program '{self.program.name}' asks the policy's value head, which nothing trains: "
-                "use --objective 'clipped + 0.5*value' with --credit gae, or another --scorer"
+                f"credit '{self.credit.name}' reads no values, so that a separate value network would be for nothing: "
+                "use --credit gae, or --critic.network shared"
             )
-        if self.training.refill > 1 and not self.select.may_drop_groups():
+        if learnt:
             raise ValueError(
-                f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
-                f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
+                "the objective trains a value head on the policy's network, and the values come from a separate one "
+                "with a loss of its own: use --objective clipped, or --critic.network shared"
             )
-        self._selection_fits()
+        if self.value_head.dropout:
+            raise ValueError(
+                "value_head.dropout is of a head that shares the policy's network: set --value_head.dropout 0, or "
+                "--critic.network shared"
+            )
+        if self.training.restart:
+            raise ValueError(
+                "training.restart goes back to the first weights of the policy at every step and would leave a "
+                "separate value network where it is: drop one of the two"
+            )
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> Self:
+        if not self.training.window:
+            return self
+        if self.program.settles() != "token":
+            raise ValueError(
+                f"training.window cuts plain responses, and program '{self.program.name}' makes its own out of several "
+                "requests: use --program group, or --training.window 0"
+            )
+        if not self.credit.takes_unfinished():
+            raise ValueError(
+                f"credit '{self.credit.name}' needs the reward of a response, which one that training.window cut has "
+                "not yet: use --credit gae with --critic.network separate, or --training.window 0"
+            )
+        if self.critic.network == "shared":
+            raise ValueError(
+                "training.window trains the policy on what was drawn and the values on responses that have ended, "
+                "which are no longer the same tokens: use --critic.network separate with --objective clipped"
+            )
+        if not self.select.takes_unfinished():
+            raise ValueError(
+                f"selector '{self.select.name}' compares responses by how they ended, which those that training.window "
+                "cut have not: use --select everything, or --training.window 0"
+            )
+        if not self.objective.takes_unfinished():
+            raise ValueError(
+                f"objective '{self.objective.name}' takes the likelihood ratio of whole responses, and training.window "
+                "trains on pieces of them: use --objective.ratio token, or --training.window 0"
+            )
         return self
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from pilothouse.objectives.gap import sampler_gap
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.policies.packing import SPARE_TOKENS, length_buckets
 from pilothouse.policies.prompts import prompt_logprobs
+from pilothouse.training.critic import Critic
 from pilothouse.training.optimizer import Optimizer
 from pilothouse.training.recipe import PolicyGradient
 
@@ -32,20 +33,29 @@ class Updater:
         policy: what is trained.
         optimizer: over the policy's trainable parameters.
         reference: the frozen policy a KL is taken to, if the recipe needs one.
+        critic: where values come from, if not from the policy.
     """
 
     recipe: PolicyGradient
     policy: CausalPolicy
     optimizer: Optimizer
     reference: CausalPolicy | None
+    critic: Critic | None = None
 
     def prepare(self, rollouts: Rollouts) -> Rollouts:
-        """Return the rollouts with the log-probabilities and values that credit or the ratio need."""
-        needs, fresh = self.recipe.needs, dict[str, Tensor]()
-        if not self.recipe.single_update or needs & {"old_logprobs", "values", "entropies"}:
+        """Return the rollouts with the log-probabilities and values that credit or the ratio need.
+
+        Tokens drawn before the last update keep the log-probability they were drawn at: no later policy's ratio would
+        start where the sampler was.
+        """
+        needs, fresh, earlier = self.recipe.policy_needs, dict[str, Tensor](), rollouts.earlier
+        again = bool((earlier & rollouts.train_mask).any())
+        if again or not self.recipe.single_update or needs & {"old_logprobs", "values", "entropies"}:
             wanted = needs & {"values", "entropies"}
             fresh |= self._score(self.policy, rollouts, rollouts.action_mask, wanted)
-            fresh["old_logprobs"] = fresh.pop("logprobs")
+            fresh["old_logprobs"] = torch.where(earlier, rollouts.sampler_logprobs, fresh.pop("logprobs"))
+        if self.critic is not None:
+            fresh |= self.critic.values(rollouts)
         if "ref_logprobs" in needs:
             assert self.reference is not None
             fresh["ref_logprobs"] = self._score(self.reference, rollouts, rollouts.action_mask)["logprobs"]
@@ -121,7 +131,7 @@ class Updater:
 
     def _marks(self, rollouts: Rollouts, weights: Tensor, rows: Tensor) -> Tensor | None:
         """What the objective singles out of this step, from a forward pass over all of it; [N, T] like the weights."""
-        if "marks" not in self.recipe.needs:
+        if "marks" not in self.recipe.policy_needs:
             return None
         part = rollouts.take(rows)
         width = part.tokens.shape[1]
@@ -141,7 +151,7 @@ class Updater:
         totals: Totals,
         dropout: Tensor | None,
     ) -> Batch:
-        needs, device = self.recipe.needs, self.policy.device
+        needs, device = self.recipe.policy_needs, self.policy.device
         scores = self.policy.token_scores(
             part.prompts,
             part.tokens,

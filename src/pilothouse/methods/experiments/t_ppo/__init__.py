@@ -1,0 +1,3 @@
+"""x."""
+from pilothouse.methods.gain import training_gain
+reproduce = training_gain("t-ppo")
