@@ -106,16 +106,17 @@ def _sum(a: int, b: int, c: int, solution: str = "") -> Problem:
     return Problem(id=f"sum-{a}{b}{c}", prompt=f"{a}*{b}+{c}=", answer=f"{a * b + c:02d}", solution=solution)
 
 
-def warm_policy(task: Toy, settings: WarmStart, seed: int) -> CausalPolicy:
+def warm_policy(task: Toy, settings: WarmStart, seed: int, shape: TinyShape = SHAPE) -> CausalPolicy:
     """Return a policy that imitates the demonstrations, weights and order by ``seed``; cached.
 
     Args:
         task: what it imitates.
         settings: how long and how.
         seed: root of weights, demonstrations and order.
+        shape: width and depth of the policy.
     """
     seeds = SeedTree(seed)
-    policy = tiny_policy(task.character_set, (seeds / "weights").integer(), SHAPE)
+    policy = tiny_policy(task.character_set, (seeds / "weights").integer(), shape)
     shown = task.demonstrations(seeds / "demonstrations")
     cached_warm_start(policy, shown, settings, seed=(seeds / "warm-start").integer())
     return policy
