@@ -1,4 +1,4 @@
-"""T-PPO: PPO that updates on a window of tokens, whether or not the responses have ended, and never waits for the longest.
+"""T-PPO: PPO on windows of tokens, whether or not the responses have ended, which never waits for the longest one.
 
 A_t = sum_k (gamma lam)^k delta_{t+k},  delta_t = r_t + gamma V(s_{t+1}) - V(s_t);  where cut at l, V(s_l) = V(s_{l-1})
 policy: clipped surrogate on the tokens of this window, of all slots, each iteration

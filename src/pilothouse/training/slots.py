@@ -153,7 +153,7 @@ class SlotPool:
         tokens, reason = slot.tokens + drawn.tokens, drawn.stop_reason
         prompt = drawn.prompt[: len(drawn.prompt) - start]
         size = stopped_at(tokens, start, self.sampling.stop, self.policy.codec)
-        if size < len(tokens):
+        if size is not None:
             tokens, reason = tokens[:size], StopReason.STOP
         elif reason is StopReason.LENGTH and len(tokens) < self._limit(prompt):
             reason = StopReason.CUT
@@ -177,10 +177,11 @@ class SlotPool:
         return Slot(self.next - 1)
 
 
-def stopped_at(tokens: Tokens, start: int, stops: Sequence[str], codec: Codec) -> int:
-    """Return how many tokens there are up to the first that completes a stop string begun before ``start``.
+def stopped_at(tokens: Tokens, start: int, stops: Sequence[str], codec: Codec) -> int | None:
+    """Return how many tokens there are up to the first that completes a stop string which a cut runs through.
 
-    An engine looks for stop strings in what it draws; one that a cut runs through it cannot see.
+    An engine looks for stop strings in what it draws; one that began before the cut it cannot see. ``None`` if there is
+    no such string.
 
     Args:
         tokens: the response.
@@ -193,4 +194,4 @@ def stopped_at(tokens: Tokens, start: int, stops: Sequence[str], codec: Codec) -
         text = codec.decode(tokens[max(0, start - reach) : size])
         if any(stop in text for stop in stops):
             return size
-    return len(tokens)
+    return None

@@ -24,13 +24,14 @@ from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
 
 SMOKE = Design(
-    budget={"A": 60, "B": 60},
-    every=30,
-    problems=8,
+    budget={"A": 30, "B": 30},
+    every=15,
+    problems=4,
     seeds=2,
     slots=4,
     warmup=1,
-    warm=WARM.model_copy(update={"epochs": 0.01}),
+    warm=WARM.model_copy(update={"epochs": 0.5}),
+    lessons=100,
 )
 FULL = {"PPO": Arm("t-ppo", {"training": {"window": 1024}}), "T-PPO": Arm("t-ppo", {"training": {"window": 256}})}
 

@@ -1,4 +1,4 @@
-"""Truncated and synchronous PPO from the same starts, by lock-step decode steps: how busy the slots are, what is learnt."""
+"""Truncated and synchronous PPO from the same starts: how busy the slots are, and what is learnt by decode steps."""
 
 from __future__ import annotations
 
@@ -104,6 +104,7 @@ class Design:
         slots: responses under way.
         warmup: batches of whole responses that the values learn from first.
         warm: how the starting policies are made.
+        lessons: demonstrations they imitate.
     """
 
     budget: Mapping[str, int] = field(default_factory=lambda: {"A": 1000, "B": 1500})
@@ -113,10 +114,11 @@ class Design:
     slots: int = 64
     warmup: int = 60
     warm: WarmStart = field(default_factory=lambda: WARM)
+    lessons: int = 16_000
 
     def config(self, tail: str, variant: Variant, seed: int) -> RunConfig:
         """Return the whole configuration of one run."""
-        task = CountOn(tail=tail)  # pyright: ignore[reportArgumentType]
+        task = CountOn(tail=tail, count=self.lessons)  # pyright: ignore[reportArgumentType]
         rates = {"learning_rate": 3e-4, "minibatches": variant.minibatches}
         return resolve(
             "t-ppo",
