@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ from pilothouse.training.recipe import CriticSettings, PolicyGradient, TrainingS
 SEEDS = SeedTree(0)
 
 
-def critic(policy: CausalPolicy, credit: GAE | None = None, **settings: float) -> Critic:
+def critic(policy: CausalPolicy, credit: GAE | None = None, **settings: Any) -> Critic:
     recipe = PolicyGradient(
         program=Group(n=1),
         credit=credit or GAE(value_lam=1.0),
@@ -53,6 +54,7 @@ def test_it_learns_the_outcome_of_what_ended_and_leaves_the_policy_alone() -> No
     before = [weight.clone() for weight in policy.model.parameters()]
     made = critic(policy)
     rollouts = batch(episode((5, 6, 7), 1.0), episode((8, 9), 0.0), episode((10, 11, 12, 5), 9.0, cut=True))
+    figures = dict[str, float]()
     for step in range(60):
         figures = made.update(rollouts.replace(**made.values(rollouts)), step, SEEDS / step)
     values = made.values(rollouts)["values"]
