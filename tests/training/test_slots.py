@@ -143,7 +143,7 @@ def test_a_window_of_the_limit_trains_as_synchronous_ppo_does(group: int) -> Non
         for name in ("tokens", "train_mask", "rewards", "groups", "old_logprobs", "values", "stats_mask"):
             assert getattr(a, name).equal(getattr(b, name)), name
         assert weights.equal(same)
-    one, other = mine._weights(), yours._weights()
+    one, other = mine.weights(), yours.weights()
     assert one.keys() == other.keys()
     assert any(name.startswith("critic.") for name in one)
     assert all(one[name].equal(other[name]) for name in one)
@@ -310,7 +310,7 @@ def test_checkpoints_hold_responses_under_way(tmp_path: Path) -> None:
         assert made.critic is not None
         made.done = 3
         made.save()
-        slots, weights, skipped = list(made.pool.slots), {n: w.clone() for n, w in made._weights().items()}, 7
+        slots, weights, skipped = list(made.pool.slots), {n: w.clone() for n, w in made.weights().items()}, 7
         made.critic.skipped = skipped
         made.step(3)
         assert made.pool.slots != slots
@@ -318,7 +318,7 @@ def test_checkpoints_hold_responses_under_way(tmp_path: Path) -> None:
         assert made.pool.slots == slots
         assert any(slot.tokens for slot in slots)
         assert made.critic.skipped == 0
-        assert all(weights[name].equal(weight) for name, weight in made._weights().items())
+        assert all(weights[name].equal(weight) for name, weight in made.weights().items())
 
 
 def test_prompt_tokens_have_no_part_in_the_loss(trainer: Trainer) -> None:
@@ -368,9 +368,9 @@ def test_a_step_at_which_nothing_ends_trains_the_policy_alone() -> None:
         assert made.critic is not None
         with torch.no_grad():
             made.critic.network.value_head.weight.normal_(generator=torch.Generator().manual_seed(0))  # type: ignore
-        before = {name: weight.clone() for name, weight in made._weights().items()}
+        before = {name: weight.clone() for name, weight in made.weights().items()}
         row = made.step(0)
-        after = made._weights()
+        after = made.weights()
         changed = {name for name, weight in before.items() if not weight.equal(after[name])}
         assert changed
         assert not [name for name in changed if name.startswith("critic.")]
