@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pilothouse.core.errors import ConfigError
+from pilothouse.core.errors import ConfigError, DataError
 from pilothouse.core.problems import Problem, Score
 from pilothouse.core.requests import StopReason
 from pilothouse.core.rollouts import Rollouts
@@ -378,6 +378,28 @@ def test_a_step_at_which_nothing_ends_trains_the_policy_alone() -> None:
         assert row["episodes"] == 0
         assert row["reward"] != row["reward"], "nobody knows yet"
         assert not list(made.store.rollouts())
+
+
+class Undecided(Digits):
+    """A task whose verifier fails on the responses that ``broken`` says."""
+
+    name = "slots:Undecided"
+    broken: str = "always"
+
+    def score(self, problem: Problem, response: str) -> Score:
+        fails = self.broken == "always" or problem.id.endswith(("0", "1"))
+        return Score.failed("no verdict") if fails else super().score(problem, response)
+
+
+def test_a_verifier_that_judges_nothing_stops_the_run_once_that_is_sure() -> None:
+    with scratch_trainer(config(task=Undecided()), policy(), Progress()) as made:
+        with pytest.raises(DataError, match=r"could judge none of the [4-7] responses \(no verdict\)"):
+            for step in range(9):
+                made.step(step)
+        assert step > 0, "a few failures are no proof"
+    with scratch_trainer(config(task=Undecided(broken="some")), policy(), Progress()) as made:
+        errors = sum(made.step(step).get("verifier_errors", 0.0) for step in range(9))
+    assert errors > 0
 
 
 REFUSED = {

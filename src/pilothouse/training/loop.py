@@ -58,14 +58,14 @@ class Trainer(Loop):
         reference = policy.reference() if "ref_logprobs" in config.needs else None
         self.critic = Critic.beside(config, policy) if config.critic.network == "separate" else None
         self.updater = Updater(config, policy, self.optimizer, reference, self.critic)
-        self.cost, self._warned, self._failed = Cost(), False, False
+        self.cost, self._warned, self._failed, self._unjudged = Cost(), False, False, 0
 
     def step(self, step: int) -> dict[str, Any]:
         """Take one step and return its metrics row."""
         before, clock = dict(self.clock.seconds), self.clock
         rollouts, row, cost = self._whole(step) if self.pool is None else self._windows(self.pool, step)
         self._warn_of_truncation(row["truncated"], step)
-        self._check_verdicts(rollouts.ended(), step)
+        self._check_verdicts(rollouts, step)
         with clock("score tokens"):
             rollouts = self.updater.prepare(rollouts)
         with clock("credit"):
@@ -224,19 +224,22 @@ class Trainer(Loop):
 
     def _check_verdicts(self, rollouts: Rollouts, step: int) -> None:
         """Stop when the verifier judged nothing; warn once when it failed on some responses: they train nothing."""
-        failed = int((~rollouts.stats_mask).sum())
+        ended = rollouts.ended()
+        failed = int((~ended.stats_mask).sum())
+        # Few of the responses in slots end at a step: one failure among none that was judged says little.
+        self._unjudged = self._unjudged + failed if failed == len(ended) else 0
         if not failed:
             return
-        reason = first_failure(rollouts.episodes)
-        if failed == len(rollouts):
+        reason = first_failure(ended.episodes)
+        if self._unjudged >= len(rollouts):
             raise DataError(
-                f"step {step + 1}: the verifier could judge none of the {failed} responses ({reason}); mend it, then "
-                f"continue with 'pilothouse train --resume {self.store.path}'"
+                f"step {step + 1}: the verifier could judge none of the {self._unjudged} responses ({reason}); mend "
+                f"it, then continue with 'pilothouse train --resume {self.store.path}'"
             )
         if not self._failed:
             self._failed = True
             self.progress.warn(
-                f"step {step + 1}: the verifier failed on {failed} of {len(rollouts)} responses, which train nothing "
+                f"step {step + 1}: the verifier failed on {failed} of {len(ended)} responses, which train nothing "
                 f"({reason}); every step counts them as verifier_errors"
             )
 
