@@ -17,6 +17,7 @@ from pilothouse.methods.experiments.t_ppo import SMOKE, design
 from pilothouse.methods.experiments.t_ppo.claims import gpu_claims, learning_claims, summary, utilisation_claims
 from pilothouse.methods.experiments.t_ppo.count_on import LIMITS, TAILS, CountOn
 from pilothouse.methods.experiments.t_ppo.design import SHAPE, VARIANTS, Design, Run
+from pilothouse.methods.experiments.t_ppo.ideal import right_slot_use
 from pilothouse.reports.progress import Progress
 
 
@@ -51,6 +52,15 @@ def test_lengths_and_verdicts_of_counting_on(tail: Any) -> None:
     assert eight.answer == "890123"
     assert task.score(eight, "890123").correct
     assert not any(task.score(eight, wrong).correct for wrong in ("89012", "8901234", "890124", ""))
+
+
+@pytest.mark.parametrize(("tail", "share", "whole", "bar"), [("A", 0.721, 0.375, 1.7), ("B", 0.750, 0.230, 2.5)])
+def test_slots_are_as_busy_as_the_lengths_allow(tail: Any, share: float, whole: float, bar: float) -> None:
+    task = CountOn(tail=tail)
+    ours, theirs = right_slot_use(task, 8, 240, 0), right_slot_use(task, task.limit, 240, 0)
+    assert ours == pytest.approx(share, abs=0.03)
+    assert theirs == pytest.approx(whole, abs=0.03)
+    assert ours / theirs >= bar
 
 
 def test_demonstrations_are_wrong_as_often_as_said() -> None:

@@ -19,7 +19,9 @@ from pilothouse.methods.experiments.t_ppo.claims import (
     summary,
     utilisation_claims,
 )
-from pilothouse.methods.experiments.t_ppo.design import WARM, Design, Run, run_design
+from pilothouse.methods.experiments.t_ppo.count_on import CountOn
+from pilothouse.methods.experiments.t_ppo.design import WARM, WINDOW, Design, Run, run_design
+from pilothouse.methods.experiments.t_ppo.ideal import right_slot_use
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
 
@@ -48,14 +50,33 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     if scale == "gpu":
         found, tables, drawn = _gpu(out, progress)
     else:
-        runs = run_design(SMOKE if scale == "smoke" else Design(), out / "runs", progress)
+        design = SMOKE if scale == "smoke" else Design()
+        right = always_right(20 if scale == "smoke" else 1000, design.slots)
+        runs = run_design(design, out / "runs", progress)
         found = utilisation_claims(runs) + learning_claims(runs["B"])
         raw = {
             tail: {name: [asdict(run) for run in many] for name, many in arms.items()} for tail, arms in runs.items()
         }
-        tables, drawn = {"means": summary(runs), "runs": raw}, _panels(runs)
+        tables, drawn = {"always right": right, "means": summary(runs), "runs": raw}, _panels(runs)
     path = panels_figure(drawn, out / "claims", title=f"T-PPO, scale {scale}")
     return Evidence.of("t-ppo", scale, found, tables, path.name, time.perf_counter() - started)
+
+
+def always_right(steps: int, slots: int) -> dict[str, dict[str, float]]:
+    """Return slot use by tail and window for a policy that is always right; "whole" is synchronous PPO.
+
+    Args:
+        steps: lock-step decode steps to count over.
+        slots: responses under way.
+    """
+    windows = {"4": 4, "8": WINDOW, "12": 12}
+    return {
+        tail: {
+            name: right_slot_use(task, window, steps, 0, slots)
+            for name, window in {**windows, "whole": task.limit}.items()
+        }
+        for tail, task in ((tail, CountOn(tail=tail)) for tail in ("A", "B"))
+    }
 
 
 def _panels(found: Mapping[str, Mapping[str, list[Run]]]) -> list[Panel]:
