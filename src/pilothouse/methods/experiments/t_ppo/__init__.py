@@ -26,8 +26,8 @@ from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
 
 SMOKE = Design(
-    budget={"A": 30, "B": 30},
-    every=15,
+    budget={"A": 16, "B": 16},
+    every=8,
     problems=4,
     seeds=2,
     slots=4,
