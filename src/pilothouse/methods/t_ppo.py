@@ -28,8 +28,8 @@ METHOD = Method(
         settings="no KL, separate networks, Monte-Carlo targets from the paper as its reviews and reading notes quote "
         "it; lam 0.95, eps 0.2 and 0.28, twice the learning rate for the values and whitening are usual for PPO on "
         "language models",
-        departures="64 slots and windows of 32 tokens instead of 8,192 and 8,192; no official code to compare with: that "
-        "all tokens of a window train, ended or not, and the value warm-up are our reading",
+        departures="64 slots and windows of 32 tokens instead of 8,192 and 8,192; no official code to compare with: "
+        "that all tokens of a window train, ended or not, and the value warm-up are our reading",
         claim="AIME 2024 with Qwen2.5-32B: above earlier methods in 60 % less training time than the best of them",
         when="response lengths have a heavy tail and decoding is the bottleneck; of no use where all are about as long",
     ),

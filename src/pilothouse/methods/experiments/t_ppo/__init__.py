@@ -42,7 +42,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     """Run the experiments behind T-PPO's claims; what is finished is kept and not run again.
 
     Args:
-        scale: "smoke" (seconds, no verdict), "small" (about eleven minutes of one core) or "gpu" (GSM8K).
+        scale: "smoke" (seconds, no verdict), "small" (about a quarter of an hour of one core) or "gpu" (GSM8K).
         out: folder for the evidence, its figure and every finished run.
         progress: shows what happens.
     """
