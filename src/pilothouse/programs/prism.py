@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field
 
-from pilothouse.core.episodes import Episode
+from pilothouse.core.episodes import ASIDE, Episode
 from pilothouse.core.errors import ConfigError, EngineError
 from pilothouse.core.gates import threshold, utility
 from pilothouse.core.problems import Posed
@@ -107,6 +107,8 @@ class Prism(Program):
     def sized(self, samples: int) -> Self:
         """Return the gate that spends at most ``samples`` whole responses: the slow look's, and the offer."""
         kinds = {"counterfactual": 2, "consistency": 1, "off": 0}[self.slow]
+        if not kinds and samples == 1:
+            return self
         if not kinds or samples <= kinds or (samples - 1) % kinds:
             fitting = f"1 + {kinds} n: {1 + kinds}, {1 + 2 * kinds}, {1 + 3 * kinds}, ..." if kinds else "1"
             raise ConfigError(
@@ -129,12 +131,13 @@ class Prism(Program):
             else:
                 chances = slow
         speaks = chances[1] >= self._tau(chances)
-        answer = self.silent
+        answer, offers = self.silent, list[Episode]()
         if speaks:
-            answer = yield from self._offer(look)
+            offers.append((yield from self._offer(look)))
+            answer = offers[0].text
         look.trace.rounds.append({"look": "decision", "speak": speaks, "costs": [self.c_fa, self.c_fn]})
-        episodes = tuple(self._episode(posed, stem, answer) for stem in look.chosen)
-        return Result(answer, episodes, look.trace.to_dict())
+        asides = [self._aside(posed, stem, answer) for stem in look.chosen]
+        return Result(answer, (*offers, *asides), look.trace.to_dict())
 
     def _fast(self, look: _Look) -> Looking:
         prompt, need = look.posed.prompt, look.stem(self.need)
@@ -180,13 +183,14 @@ class Prism(Program):
             means.append(sum(known) / len(known) if known else math.nan)
         return self._tempered((means[0], means[1]), self.slow_temperature)
 
-    def _offer(self, look: _Look) -> Generator[list[Request], list[Reply], str]:
-        lead = look.stem(self.offer)
-        (reply,) = yield [self._sample(look.posed, lead, 1)]
+    def _offer(self, look: _Look) -> Generator[list[Request], list[Reply], Episode]:
+        lead, posed = look.stem(self.offer), look.posed
+        (reply,) = yield [self._sample(posed, lead, 1)]
         assert isinstance(reply, Sampled)
-        look.thought(lead, reply.only)
-        look.trace.choose(len(look.trace.nodes) - 1)
-        return reply.text
+        look.trace.choose(look.trace.add(0, reply.text, len(reply.tokens)))
+        return Episode.single(
+            posed.prompt + lead.tokens, reply.only, problem_id=posed.id, temperature=self.sampling.temperature
+        )
 
     def _sample(self, posed: Posed, stem: Stem, n: int) -> Sample:
         how = self.sampling
@@ -225,7 +229,7 @@ class Prism(Program):
         facts = {"need": chances[0], "accept": chances[1], "tau": self._tau(chances), "margin": gain}
         look.trace.rounds.append({"look": which, **{name: None if math.isnan(x) else x for name, x in facts.items()}})
 
-    def _episode(self, posed: Posed, stem: Stem, answer: str) -> Episode:
+    def _aside(self, posed: Posed, stem: Stem, answer: str) -> Episode:
         return Episode(
             prompt=posed.prompt,
             tokens=stem.tokens,
@@ -234,4 +238,5 @@ class Prism(Program):
             text=answer,
             temperature=self.sampling.temperature or 1.0,
             problem_id=posed.id,
+            tags=(ASIDE,),
         )

@@ -26,7 +26,7 @@ class ProactiveStream(GeneratedTask):
     A user who edits into one error after the other needs help, the more the longer the loop at the window's end lasts;
     one who searched takes an offer more gladly, one who asked not to be disturbed hardly. A response is silence where
     it is empty or "silent", an offer otherwise; ``need=7 accept=4`` states both chances in tenths instead, and the
-    gate of the task's costs decides. The reward is minus the cost. Right is what the true chances say.
+    gate of the task's costs decides. The reward is minus the cost. Right is what the true chances say, in tenths.
 
     With ``data``, problems are the judged rows of ProactiveBench instead; right is then what cost nothing.
 
@@ -42,7 +42,7 @@ class ProactiveStream(GeneratedTask):
     name: ClassVar[str] = "proactive-stream"
     response_limit: ClassVar[int] = 24
     stop: ClassVar[tuple[str, ...]] = ("\n",)
-    character_set: ClassVar[str] = "erxsdb:=0123456789 \nacdeflinoptsx"
+    character_set: ClassVar[str] = " \n0123456789:=abcdefilnoprstx"
 
     window: Annotated[int, Field(ge=4)] = 12
     c_fa: Annotated[float, Field(gt=0)] = 1.0
@@ -57,9 +57,8 @@ class ProactiveStream(GeneratedTask):
         need, acc = true_chances(events)
         labels = {"y_need": int(rng.random() < need), "y_acc": int(rng.random() < acc)}
         prompt = f"{events}:"
-        speak = acc >= threshold(need, self.c_fa, self.c_fn)
         facts = {"p_need": need, "p_acc": acc, **labels}
-        return Problem(prompt, prompt, "speak" if speak else "silent", stated(need, acc), facts)
+        return Problem(prompt, prompt, self.answer_of(stated(need, acc)), stated(need, acc), facts)
 
     def build_splits(self) -> dict[str, list[Problem]]:
         """Return generated windows, or the judged rows of a file, split by trace."""
@@ -78,7 +77,8 @@ class ProactiveStream(GeneratedTask):
         alarm, miss = speaks and not acc, not speaks and bool(need and acc)
         cost = self.c_fa * alarm + self.c_fn * miss
         correct = problem.answer == ("speak" if speaks else "silent") if problem.answer else not cost
-        return Score(-cost, correct, {"offer": float(speaks), "alarm": float(alarm), "miss": float(miss)})
+        parts = {"offer": float(speaks), "alarm": float(alarm), "miss": float(miss)}
+        return Score(0.0 - cost, correct, parts)
 
     def answer_of(self, response: str) -> Literal["speak", "silent"]:
         """Return what a response decides."""
