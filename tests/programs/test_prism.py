@@ -141,6 +141,13 @@ def test_a_schema_is_asked_slot_after_slot_and_its_values_are_choices(run) -> No
     assert [x for x in schema.logprobs if not math.isnan(x)] == [-0.5, -0.5]
 
 
+def test_an_offer_that_is_known_is_not_written(run) -> None:
+    policy = Policy({"N?": 0.5, "A?": 0.9})
+    result = run(gate(say="Shall I?"), policy)
+    assert len(policy.asked) == 4
+    assert (result.answer, result.cost.tokens_sampled) == ("Shall I?", 0)
+
+
 def test_digits_are_weighed_by_their_chances(run) -> None:
     def script(request):
         digit = CODEC.decode(request.continuation)
@@ -178,5 +185,8 @@ def test_budgets_count_the_slow_look_and_the_offer() -> None:
 def test_settings_that_cannot_work() -> None:
     with pytest.raises(ValueError, match="stands for 2"):
         Reading(options={" yes": 2.0, " no": 0.0})
+    assert Reading.model_validate({"options": "tenths"}).options == TENTHS
+    with pytest.raises(ValueError, match="unknown options 'tens'; did you mean 'tenths'"):
+        Reading.model_validate({"options": "tens"})
     with pytest.raises(ConfigError, match="c_fa"):
         Prism.build({"name": "prism", "c_fa": 0})

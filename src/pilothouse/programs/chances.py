@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from pilothouse.core.errors import nearest
 from pilothouse.core.parts import Settings
 from pilothouse.core.problems import Posed
 from pilothouse.core.requests import Logprob, Reply, Request, Sample, Sampled, Scored, Tokens
 
 #: Tenths as a digit states them, and what each stands for.
 TENTHS = {str(digit): (digit + 0.5) / 10 for digit in range(10)}
+
+#: Options that have a name.
+NAMED: Mapping[str, Mapping[str, float]] = {"yes-no": {" yes": 1.0, " no": 0.0}, "tenths": TENTHS}
 
 Asking: TypeAlias = Generator[list[Request], list[Reply], list["Stated"]]
 
@@ -32,16 +36,25 @@ class Stated(Settings):
     logprobs: tuple[float, ...] = ()
 
 
+def _named(options: Any) -> Any:
+    if isinstance(options, str):
+        if options not in NAMED:
+            raise ValueError(f"unknown options '{options}'{nearest(options, NAMED)}")
+        return dict(NAMED[options])
+    return options
+
+
 class Reading(Settings):
     """How a chance is read: the policy continues a question with one of several options, each worth a chance.
 
     Args:
-        options: what it may write, and the chance each stands for; " yes" 1 and " no" 0 by default.
+        options: what it may write, and the chance each stands for; "yes-no" is " yes" 1 and " no" 0, the default, and
+            "tenths" a digit d that stands for (d + 0.5) / 10.
         how: "logprob" asks for the log-probability of every option and takes the mean of their chances, which draws
             nothing; "sample" draws one, as any server can and as training needs.
     """
 
-    options: Annotated[dict[str, float], Field(min_length=2)] = {" yes": 1.0, " no": 0.0}
+    options: Annotated[dict[str, float], Field(min_length=2), BeforeValidator(_named)] = dict(NAMED["yes-no"])
     how: Literal["logprob", "sample"] = "logprob"
 
     @model_validator(mode="after")

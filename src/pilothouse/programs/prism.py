@@ -75,6 +75,7 @@ class Prism(Program):
         bad: asks of a silence whether it ends badly.
         taken: asks of an offer whether it is accepted.
         offer: what an offer begins with; it is not part of the answer.
+        say: the offer itself where it is known beforehand; empty lets the policy write one.
         silent: the answer that stands for silence.
         fast_temperature: temperatures of the fast chances of need and acceptance, as ``TemperatureScaler`` finds them.
         slow_temperature: those of the slow ones.
@@ -99,6 +100,7 @@ class Prism(Program):
     bad: str = "\nDid this end badly for the user, yes or no?"
     taken: str = "\nDid the user accept the offer, yes or no?"
     offer: str = "\nThe assistant says: "
+    say: str = ""
     silent: str = ""
     fast_temperature: tuple[Positive, Positive] = (1.0, 1.0)
     slow_temperature: tuple[Positive, Positive] = (1.0, 1.0)
@@ -132,7 +134,9 @@ class Prism(Program):
                 chances = slow
         speaks = chances[1] >= self._tau(chances)
         answer, offers = self.silent, list[Episode]()
-        if speaks:
+        if speaks and self.say:
+            answer = self.say
+        elif speaks:
             offers.append((yield from self._offer(look)))
             answer = offers[0].text
         look.trace.rounds.append({"look": "decision", "speak": speaks, "costs": [self.c_fa, self.c_fn]})
