@@ -142,3 +142,14 @@ def test_audbc_of_perfect_useless_and_hopeless_chances() -> None:
     assert audbc([0.5] * 4, [0.5] * 4, y, y) == pytest.approx(0.5)
     assert audbc([1.0] * 4, 1 - y, y, y) == pytest.approx(0.0)
     assert math.isnan(audbc(y, y, [1, 1, 1, 1], [1, 1, 1, 1]))
+
+
+def test_audbc_is_the_area_under_a_sweep() -> None:
+    rng = np.random.default_rng(2)
+    need, acc = rng.random((2, 200))
+    y_need, y_acc = rng.integers(0, 2, (2, 200))
+    rows = gate_sweep(need, acc, y_need, y_acc, [(ratio, 1.0) for ratio in np.geomspace(1 / 32, 32, 101)])
+    most = np.mean(y_acc == 0)
+    benefit = [0, *(row["benefit"] for row in reversed(rows)), 1]
+    burden = [0, *(row["burden"] / most for row in reversed(rows)), 1]
+    assert audbc(need, acc, y_need, y_acc) == pytest.approx(np.trapezoid(benefit, burden))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
+class Lines(Protocol):
+    """Anything that text is written to."""
+
+    def write(self, text: str, /) -> Any:
+        """Take a piece of text."""
+        ...
+
+
 class AuditLog:
     """Keeps a record of every decision, in memory or as JSON lines in a stream.
 
@@ -26,7 +34,7 @@ class AuditLog:
         stream: where records go, a line each; without one they are kept in ``records``.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: Lines | None = None) -> None:
         self.stream = stream
         self.records: list[Record] = []
         self.count = 0  #: decisions recorded so far

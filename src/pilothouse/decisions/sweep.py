@@ -141,11 +141,14 @@ def audbc(p_need: Any, p_acc: Any, y_need: Any, y_acc: Any, points: int = 101) -
     Raises:
         InputError: as ``gate_sweep``.
     """
-    grid = [(float(ratio), 1.0) for ratio in np.geomspace(1 / RATIO, RATIO, points)]
-    rows = gate_sweep(p_need, p_acc, y_need, y_acc, grid)
-    rejected = float((binary(y_acc, "y_acc") == 0).mean())
-    if not rejected or math.isnan(rows[0]["benefit"]):
+    need, acc = probabilities(p_need, "p_need"), probabilities(p_acc, "p_acc")
+    y, took = binary(y_need, "y_need") == 1, binary(y_acc, "y_acc") == 1
+    same_length({"p_need": need, "p_acc": acc, "y_need": y, "y_acc": took})
+    # An event is spoken to as long as C_FA / C_FN is at most p_need p_acc / (1 - p_acc).
+    limit = np.divide(need * acc, 1 - acc, out=np.full(len(acc), np.inf), where=acc < 1)
+    wanted, rejected = np.sort(limit[y & took]), np.sort(limit[~took])
+    if not len(wanted) or not len(rejected):
         return math.nan
-    burden = [0.0, *(row["burden"] / rejected for row in reversed(rows)), 1.0]
-    benefit = [0.0, *(row["benefit"] for row in reversed(rows)), 1.0]
-    return float(np.trapezoid(benefit, burden))
+    ratios = np.geomspace(RATIO, 1 / RATIO, points)
+    benefit, burden = (1 - np.searchsorted(limits, ratios) / len(limits) for limits in (wanted, rejected))
+    return float(np.trapezoid([0.0, *benefit, 1.0], [0.0, *burden, 1.0]))

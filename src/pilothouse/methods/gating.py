@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import codecs
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pilothouse.decisions.gate import CostGate
 from pilothouse.decisions.router import MarginRouter, Routed
 from pilothouse.decisions.sweep import audbc, fared, gate_sweep
 from pilothouse.decisions.tables import column, read_table, table_kind, write_table
-from pilothouse.reports.files import replacing, write_text
+from pilothouse.reports.files import replacing
 from pilothouse.reports.reliability import reliability_figure
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -85,8 +85,7 @@ def gate_table(what: Gating) -> dict[str, Any]:
     if what.calibrate is not None:
         fast, slow, found["temperatures"] = _calibrated(what, fast, slow)
     gate = CostGate(_cost(table, what.c_fa, "c_fa"), _cost(table, what.c_fn, "c_fn"))
-    lines = io.StringIO()
-    routed = _route(gate, fast, slow, what.delta, AuditLog(lines))
+    routed = _route(gate, fast, slow, what.delta)
     found |= {"offers": float(routed.speak.mean()), "slow_share": float(routed.asked.mean())}
     found["slow_failed"] = int(routed.failed.sum())
     if labels is not None:
@@ -99,18 +98,19 @@ def gate_table(what: Gating) -> dict[str, Any]:
         with replacing(what.out) as stream:
             write_table(written, stream, kind)
         audit = what.out.with_suffix(".audit.jsonl")
-        write_text(audit, lines.getvalue())
+        with replacing(audit) as stream:
+            AuditLog(codecs.getwriter("utf-8")(stream)).add(routed)
         found |= {"out": str(what.out), "audit": str(audit)}
     return found
 
 
-def _route(gate: CostGate, fast: Pair, slow: Pair | None, delta: float, audit: AuditLog) -> Routed:
+def _route(gate: CostGate, fast: Pair, slow: Pair | None, delta: float) -> Routed:
     """Route rows by number, as both estimates are there already."""
 
     def told(pair: Pair) -> Any:
         return lambda at: (pair[0][at], pair[1][at])
 
-    router = MarginRouter(told(fast), None if slow is None else told(slow), gate, delta, audit=audit)
+    router = MarginRouter(told(fast), None if slow is None else told(slow), gate, delta)
     return router(np.arange(len(fast[0])))
 
 
