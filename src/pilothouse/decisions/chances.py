@@ -7,13 +7,13 @@ from typing import Any, Self
 import numpy as np
 
 from pilothouse.decisions.arrays import InputError, binary, rows, same_length, vector
-from pilothouse.decisions.estimators import BaseEstimator, check_is_fitted, clone
+from pilothouse.decisions.estimators import clone
 from pilothouse.decisions.router import Estimate, indexable, take
 from pilothouse.decisions.temperature import TemperatureScaler
 
 
-class TwoChances(BaseEstimator):
-    """Chance of need and chance of acceptance, each by a classifier of its own.
+class TwoChances:
+    """Chance of need and chance of acceptance, each by a classifier of its own; the estimator is ``PrismGate``.
 
     Args:
         classifier: fitted twice; a pipeline that starts with a vectoriser reads text. Logistic regression by default.
@@ -51,7 +51,6 @@ class TwoChances(BaseEstimator):
 
     def __call__(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return [n] chances of need and [n] chances of acceptance."""
-        check_is_fitted(self)
         return self.need_.predict_proba(X)[:, 1], self.accept_.predict_proba(X)[:, 1]
 
     def _fresh(self) -> Any:
