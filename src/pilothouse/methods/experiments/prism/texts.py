@@ -156,7 +156,7 @@ def _words(kind: str) -> Any:
     words = TfidfVectorizer(sublinear_tf=True, max_features=500 if kind == "fast" else 20_000)
     if kind == "fast":
         return words
-    return make_union(words, TfidfVectorizer(sublinear_tf=True, analyzer="char_wb", ngram_range=(2, 4), min_df=3))
+    return make_union(words, TfidfVectorizer(sublinear_tf=True, analyzer="char_wb", ngram_range=(2, 5), min_df=2))
 
 
 def _labelled(path: Path) -> tuple[np.ndarray, np.ndarray]:
