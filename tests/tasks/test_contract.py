@@ -26,8 +26,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "jsonl": {},
     "knights-and-knaves": SMALL,
     "plan-chain": SMALL,
+    "proactive-stream": SMALL,
     "sorting": SMALL,
 }
+
+#: Tasks that pay what a decision costs: silence is an answer there, and any text an offer.
+COSTS = {"proactive-stream"}
 
 
 @pytest.fixture(params=sorted(Task.catalogue.classes()))
@@ -83,7 +87,9 @@ def test_verdicts_are_the_same_with_and_without_the_stop_string(task: Task):
 @pytest.mark.parametrize("response", ["", " ", "\n", "=", "))((", "1/0", "∞", "0" * 5000, "(" * 5000, "=" * 5000, "٣"])
 def test_rubbish_is_wrong_and_nothing_worse(task: Task, response: str):
     score = task.score(task.problems("train")[0], response)
-    assert (score.reward, score.correct, score.status) == (0, False, ScoreStatus.OK)
+    assert score.status is ScoreStatus.OK
+    if task.name not in COSTS:
+        assert (score.reward, score.correct) == (0, False)
 
 
 def test_score_many_is_score(task: Task):
@@ -91,6 +97,8 @@ def test_score_many_is_score(task: Task):
     pairs = [(problem, response) for problem in problems for response in (problem.solution, "no")]
     scores = task.score_many(pairs)
     assert scores == [task.score(problem, response) for problem, response in pairs]
+    if task.name in COSTS:
+        return
     assert [score.reward for score in scores] == [1, 0] * len(problems)
     assert all(score.parts["correct"] == score.reward for score in scores)
 

@@ -17,7 +17,15 @@ from pilothouse.tasks.knights_and_knaves import KnightsAndKnaves, contradiction,
 from pilothouse.tasks.plan_chain import PLAN, PlanChain
 from pilothouse.tasks.sorting import Sorting
 
-GENERATED = ["chain-arithmetic", "check-chain", "countdown", "knights-and-knaves", "plan-chain", "sorting"]
+GENERATED = [
+    "chain-arithmetic",
+    "check-chain",
+    "countdown",
+    "knights-and-knaves",
+    "plan-chain",
+    "proactive-stream",
+    "sorting",
+]
 
 
 @pytest.mark.parametrize("name", GENERATED)

@@ -19,6 +19,7 @@ PROGRAMS = sorted(Program.catalogue.classes())
 SMALL: dict[str, dict[str, Any]] = {
     "budgeted-group": {"n": 4, "budgets": [2, 4], "announcements": ["1", "2"]},
     "prefixed-group": {"n": 2, "prefix": "1"},
+    "prism": {"n": 2, "delta": 1.0},
     "forced-answer": {"n": 2, "force": "="},
     "resample": {"n": 2},
     "resample-until": {"n": 2, "target": "1", "candidates": 2, "continuations": 2, "iters": 2},

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from pilothouse.core.problems import Score
 from pilothouse.core.requests import Continuation, StopReason, Tokens
 
+#: Tag of an episode that is not the answer but led to it: its text is the answer's, so that a task judges that.
+ASIDE = "aside"
+
 
 @dataclass(frozen=True)
 class Segment:

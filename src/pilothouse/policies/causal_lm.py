@@ -342,9 +342,17 @@ class CausalPolicy:
         """
         if self.value_head is None:
             raise ConfigError("this policy has no value head; load it with value_head=True")
+        return self.value_head(self.last_hidden(prefixes)).tolist()
+
+    def last_hidden(self, prefixes: Sequence[Tokens]) -> Float[Tensor, "B D"]:
+        """Return the last hidden state after each prefix, differentiable in the weights.
+
+        Args:
+            prefixes: B ragged token sequences, none empty.
+        """
         hidden = self._split.hidden(pad(prefixes, self.device))
         last = torch.tensor([len(prefix) - 1 for prefix in prefixes], device=self.device)
-        return self.value_head(hidden[torch.arange(len(prefixes), device=self.device), last]).tolist()
+        return hidden[torch.arange(len(prefixes), device=self.device), last]
 
     @contextmanager
     def _mode(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pilothouse.core.episodes import Episode
+from pilothouse.core.episodes import ASIDE, Episode
 from pilothouse.core.requests import Codec, StopReason, Tokens
 from pilothouse.core.results import Cost, Result
 from pilothouse.serving.api import ChatRequest, Refusal
@@ -58,7 +58,8 @@ def choices_of(plan: Plan, result: Result) -> list[Choice]:
     codec = plan.job.posed.codec
     if plan.job.program.settles() == "token":
         return [_choice(plan, episode.text, episode) for episode in result.episodes]
-    chosen = next((episode for episode in result.episodes if episode.text == result.answer), None)
+    answers = (episode for episode in result.episodes if episode.text == result.answer and ASIDE not in episode.tags)
+    chosen = next(answers, None)
     if chosen is not None:
         return [_choice(plan, result.answer, chosen)]
     return [Choice(cut(result.answer, plan.stops), codec.encode(result.answer), (), "stop")]
