@@ -162,10 +162,36 @@ class PolicyGradient(Recipe):
                 f"credit '{self.credit.name}' needs {self.credit.problems_needed()} prompts a step and "
                 f"training.prompts is {self.training.prompts}: raise --prompts"
             )
+        if self.training.refill > 1 and not self.select.may_drop_groups():
+            raise ValueError(
+                f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
+                f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
+            )
+        self._objective_fits()
+        self._values_fit()
+        self._selection_fits()
+        return self
+
+    def _objective_fits(self) -> None:
+        name = self.objective.name
+        if self.objective.wants_pairs():
+            raise ValueError(
+                f"objective '{name}' reads pairs of a chosen and a rejected response, and rollouts do not come in "
+                "pairs: use --objective clipped, or call it from Python on a Batch of pairs"
+            )
+        if not self.objective.learns_from_credit():
+            raise ValueError(
+                f"objective '{name}' does not read the credit, so that rewards would teach nothing: add it to one that "
+                "does, as in --objective 'clipped + 0.01*entropy', or use --objective weighted-sft to imitate"
+            )
+
+    def _values_fit(self) -> None:
         learnt, taught = self.objective.requirements() & _VALUES, self.credit.teaches_values()
         if learnt and not taught:
+            teacher = "imitation" if learnt == {"values_after"} else "gae"
             raise ValueError(
-                "the objective trains a value head but no credit uses one: use --credit gae, or drop the value loss"
+                "the objective trains a value head but no credit uses one: "
+                f"use --credit {teacher}, or drop the value loss"
             )
         if learnt and learnt != {taught}:
             raise ValueError(
@@ -182,13 +208,13 @@ class PolicyGradient(Recipe):
                 f"program '{self.program.name}' asks the policy's value head, which nothing trains: "
                 "use --objective 'clipped + 0.5*value' with --credit gae, or another --scorer"
             )
-        if self.training.refill > 1 and not self.select.may_drop_groups():
+        if "values_after" in learnt and not self.program.values_steps:
+            programs = Program.catalogue.classes().items()
+            makers = [name for name, kind in programs if getattr(kind, "values_steps", False)]
             raise ValueError(
-                f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
-                f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
+                f"the objective teaches what a search found each step to be worth, and program '{self.program.name}' "
+                f"finds nothing of the kind: use --program {' or '.join(makers)}, or drop the step-value loss"
             )
-        self._selection_fits()
-        return self
 
     @model_validator(mode="after")
     def _labels_fit(self) -> Self:
