@@ -97,7 +97,7 @@ PARTNERS: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("objective", "dpo", "select", ()),
 ]
 
-Point = tuple[str, str, str, str]  #: names of selector, credit, objective and program
+Point = tuple[str, ...]  #: names of selector, credit, objective and program
 Named = tuple[str, str]  #: room and name
 WAY_OUT = re.compile(r": (use|drop|keep|raise|add|'value' goes with) ")
 
