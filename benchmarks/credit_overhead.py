@@ -6,8 +6,8 @@ sampled, judged and learnt from, on fewer and shorter responses, and scaled by t
 cost of a sampling step weighs more in short responses, attention more in long ones, so it is a rough yardstick; the
 last column is free of it: the shortest step of which the part would be 2 %.
 
-A selector is timed as a step calls it: revise, select, narrow. Left out is what a part asks the trainer to compute, such
-as entropies: forward passes of the policy. Processor time does not mind what else the machine does.
+A selector is timed as a step calls it: revise, select, narrow. Left out is what a part asks the trainer to compute,
+such as entropies: forward passes of the policy. Processor time minds little what else the machine does.
 """
 
 from __future__ import annotations
