@@ -33,8 +33,8 @@ from pilothouse.programs.base import Program
 from pilothouse.reports.progress import Progress
 from pilothouse.tasks.chain_arithmetic import ChainArithmetic
 from pilothouse.training.config import RunConfig, resolve
+from pilothouse.training.prepare import prepare_policy
 from pilothouse.training.recipe import PolicyGradient
-from pilothouse.training.run import prepare_policy
 from pilothouse.training.update import Updater
 
 ROOMS: dict[str, type[Part]] = {"select": Select, "credit": Credit, "objective": Objective, "program": Program}
