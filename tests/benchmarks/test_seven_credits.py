@@ -25,6 +25,11 @@ def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return module
 
 
+def test_the_target_is_half_way_to_grpo(benchmark: Any) -> None:
+    curves = [{"0": {"accuracy": 0.2}, "last": {"accuracy": end}} for end in (0.5, 0.7)]
+    assert benchmark.target_of({"grpo": curves}) == pytest.approx(0.4)
+
+
 def test_tokens_to_an_accuracy_by_hand(benchmark: Any) -> None:
     def at(tokens: float, accuracy: float) -> dict[str, float]:
         return {"tokens_computed": tokens, "accuracy": accuracy}
@@ -48,10 +53,10 @@ def test_every_method_fits_every_task(benchmark: Any, task: str) -> None:
 def test_a_finished_run_is_kept_and_a_missing_method_is_named(
     benchmark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = {"MEASURE_AT": (0, 1), "PROMPTS": 5, "HELD_OUT": 4, "METHODS": ("riskpo", "hbpo", "no-such-method")}
+    small = {"PROMPTS": 5, "HELD_OUT": 4, "METHODS": ("riskpo", "hbpo", "no-such-method")}
     for name, value in small.items():
         monkeypatch.setattr(benchmark, name, value)
-    short = replace(benchmark.SETTINGS["check-chain"], epochs=0.02)
+    short = replace(benchmark.SETTINGS["check-chain"], epochs=0.02, measure_at=(0, 1))
     monkeypatch.setitem(benchmark.SETTINGS, "check-chain", short)
     options = ["seven_credits", "--out", str(tmp_path), "--seeds", "1", "--tasks", "check-chain"]
     monkeypatch.setattr(sys, "argv", options)
