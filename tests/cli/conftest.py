@@ -74,9 +74,9 @@ class Command:
             status = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
         return Outcome(status, *self._capture.readouterr())
 
-    def train(self, *arguments: object, method: str = "grpo") -> Outcome:
-        """Train the nano policy; later options win over the small ones given here."""
-        given = {str(a) for a in arguments}
+    def train(self, *arguments: object, method: str = "grpo", without: str = "") -> Outcome:
+        """Train the nano policy; later options win over the small ones given here, and one may be left out."""
+        given = {without, *(str(a) for a in arguments)}
         base = [x for pair in zip(NANO[::2], NANO[1::2], strict=True) if pair[0] not in given for x in pair]
         return self("train", method, *base, *arguments)
 

@@ -181,6 +181,19 @@ def test_parts_by_expression_train(cli: Any, options: list[str]) -> None:
     assert said.json()["finished"] is True
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--credit", "riskpo", "--select", "d3s", "--program", "treepo", "--program.width", "4"],
+        ["--credit", "adora", "--credit.of", "progrpo", "--select", "zero-variance + predictive-sampling"],
+    ],
+)
+def test_what_several_methods_brought_trains_together(cli: Any, options: list[str]) -> None:
+    said = cli.train(*options, "--out", "run", "--json", without="--group")
+    assert said.status == 0, said.err
+    assert said.json()["finished"] is True
+
+
 def test_command_line_wins_over_file_and_file_over_method(cli: Any, tmp_path: Path) -> None:
     Path("mine.toml").write_text(
         'task = "sorting"\npolicy.size = "nano"\n[training]\nprompts = 3\nsteps = 1\n[credit]\nname = "rloo"\n'

@@ -10,7 +10,7 @@ import pytest
 
 from pilothouse.reports.comparison import compare_outcomes, draw_comparison, rows_of
 from pilothouse.reports.comparison_page import write_page
-from pilothouse.reports.statistics import performance_profile, stratified_difference
+from pilothouse.reports.run_statistics import performance_profile, stratified_difference
 
 RNG = np.random.default_rng
 

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pilothouse.reports.run_statistics import iqm, probability_of_improvement
 from pilothouse.reports.statistics import (
     Interval,
     clustered_bootstrap,
     clustered_interval,
-    iqm,
     paired_bootstrap,
     paired_difference,
     pass_at_k,
-    probability_of_improvement,
     spearman,
     t_quantile,
     wilson,

@@ -33,9 +33,6 @@ class Imitation(Credit):
         """Return 1 on the trained tokens of right responses."""
         return (live_tokens(rollouts) & right(rollouts)[:, None]).float()
 
-    def returns(self, rollouts: Rollouts) -> Float[Tensor, "N T"] | None:
-        """Return the search's values at the ends of steps, NaN elsewhere; ``None`` if no program left any."""
-        live = live_tokens(rollouts)
-        if not (live & ~rollouts.segment_values.isnan()).any():
-            return None
-        return torch.where(live, rollouts.segment_values, torch.nan)
+    def returns(self, rollouts: Rollouts) -> Float[Tensor, "N T"]:
+        """Return the search's values at the ends of steps that train, NaN elsewhere."""
+        return torch.where(live_tokens(rollouts), rollouts.segment_values, torch.nan)

@@ -197,7 +197,7 @@ class OutlierTruncation(Select):
 
 
 def _kept(rollouts: Rollouts, row: int) -> tuple[int, ...]:
-    return tuple(int(token) for token in rollouts.tokens[row, : int(rollouts.lengths[row])])
+    return tuple(rollouts.tokens[row, : int(rollouts.lengths[row])].tolist())
 
 
 def _judged(rollouts: Rollouts, rows: list[int], verdicts: list[Score]) -> Rollouts:

@@ -99,11 +99,16 @@ class Objective(Part):
             "values_after", "marks"}.
         weights_only: True when an episode whose weights are all 0 adds exactly nothing to loss and gradient, so that
             its forward pass can be skipped.
+        reads_credit: False when neither the weights nor the returns of a credit enter it: by itself it learns nothing
+            from rewards.
+        paired: True when its rows are pairs of a better and a worse response, which rollouts are not.
     """
 
     catalogue: ClassVar[Catalogue] = SummedCatalogue("objective", "pilothouse.objectives")
     needs: ClassVar[frozenset[str]] = frozenset()
     weights_only: ClassVar[bool] = False
+    reads_credit: ClassVar[bool] = True
+    paired: ClassVar[bool] = False
 
     def __call__(self, batch: Batch) -> tuple[Float[Tensor, ""], dict[str, float]]:
         """Return the micro-batch's share of the loss, and of each metric."""
@@ -138,6 +143,14 @@ class Objective(Part):
     def ignores_weightless(self) -> bool:
         """Return whether episodes of zero weight can be skipped under these settings."""
         return self.weights_only
+
+    def learns_from_credit(self) -> bool:
+        """Return whether the weights or the returns of a credit enter the loss."""
+        return self.reads_credit
+
+    def wants_pairs(self) -> bool:
+        """Return whether its rows must be pairs."""
+        return self.paired
 
     def takes_unfinished(self) -> bool:
         """Return whether the tokens with a loss may be a piece of their response under these settings."""
@@ -202,6 +215,14 @@ class Sum(Objective):
     def ignores_weightless(self) -> bool:
         """Return whether every term ignores episodes of zero weight."""
         return all(term.part.ignores_weightless() for term in self.terms)
+
+    def learns_from_credit(self) -> bool:
+        """Return whether any term learns from it."""
+        return any(term.part.learns_from_credit() for term in self.terms)
+
+    def wants_pairs(self) -> bool:
+        """Return whether any term wants them."""
+        return any(term.part.wants_pairs() for term in self.terms)
 
     def takes_unfinished(self) -> bool:
         """Return whether every term takes pieces of responses."""

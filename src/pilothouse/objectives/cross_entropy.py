@@ -20,6 +20,7 @@ class CrossEntropy(Objective):
     """
 
     name: ClassVar[str] = "sft"
+    reads_credit: ClassVar[bool] = False
     aggregation: Aggregation = "token-mean"
 
     def __call__(self, batch: Batch) -> tuple[Float[Tensor, ""], dict[str, float]]:

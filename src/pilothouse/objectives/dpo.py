@@ -47,6 +47,8 @@ class DPO(Objective):
 
     name: ClassVar[str] = "dpo"
     needs: ClassVar[frozenset[str]] = frozenset({"ref_logprobs"})
+    reads_credit: ClassVar[bool] = False
+    paired: ClassVar[bool] = True
     beta: Annotated[float, Field(gt=0)] = 0.1
 
     def __call__(self, batch: Batch) -> tuple[Float[Tensor, ""], dict[str, float]]:

@@ -20,6 +20,7 @@ class EntropyBonus(Objective):
 
     name: ClassVar[str] = "entropy"
     needs: ClassVar[frozenset[str]] = frozenset({"entropy"})
+    reads_credit: ClassVar[bool] = False
     aggregation: Aggregation = "token-mean"
 
     def __call__(self, batch: Batch) -> tuple[Float[Tensor, ""], dict[str, float]]:

@@ -54,6 +54,7 @@ class ReferenceKL(Objective):
 
     name: ClassVar[str] = "kl"
     needs: ClassVar[frozenset[str]] = frozenset({"ref_logprobs"})
+    reads_credit: ClassVar[bool] = False
     kind: KLKind = "k3"
     aggregation: Aggregation = "token-mean"
 

@@ -44,6 +44,7 @@ class MCTS(Program):
 
     name: ClassVar[str] = "mcts"
     scores: ClassVar[bool] = True
+    values_steps: ClassVar[bool] = True
     n_sims: Annotated[int, Field(ge=1)] = 40
     n_children: Annotated[int, Field(ge=1)] = 5
     c: Annotated[float, Field(ge=0)] = 1.25

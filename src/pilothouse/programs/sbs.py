@@ -39,6 +39,7 @@ class StepBeam(Program):
 
     name: ClassVar[str] = "step-beam"
     scores: ClassVar[bool] = True
+    values_steps: ClassVar[bool] = True
     beams: Annotated[int, Field(ge=1)] = 1
     children: Annotated[int, Field(ge=1)] = 5
     sampling: Sampling = Sampling()

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pilothouse.reports.figures import Panel, lines_figure, panels_figure
-from pilothouse.reports.statistics import (
-    Interval,
+from pilothouse.reports.run_statistics import (
     iqm,
-    paired_difference,
     performance_profile,
     probability_of_improvement,
     stratified_difference,
 )
+from pilothouse.reports.statistics import Interval, paired_difference
 from pilothouse.reports.tables import markdown_table
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from pilothouse.policies.heads import HeadSettings
 from pilothouse.programs.base import Program
 from pilothouse.programs.group import Group
 from pilothouse.tasks.scorer import ExactSteps, Scorer
+from pilothouse.training.refusals import VALUES, refuse
 
 Positive = Annotated[int, Field(ge=1)]
-_VALUES = {"values", "values_after"}
 
 
 class LoopSettings(Settings):
@@ -167,7 +167,7 @@ class PolicyGradient(Recipe):
     @property
     def head(self) -> HeadSettings | None:
         """The value head that the policy needs; ``None`` if it needs none."""
-        needed = self.policy_needs & _VALUES or (self.program.needs_scorer() and self.scorer.of_policy)
+        needed = self.policy_needs & VALUES or (self.program.needs_scorer() and self.scorer.of_policy)
         return self.value_head if needed else None
 
     @property
@@ -188,137 +188,5 @@ class PolicyGradient(Recipe):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.credit.compares_within_groups() and self.program.group_size == 1:
-            raise ValueError(
-                f"credit '{self.credit.name}' compares the episodes of a group, and a group size of 1 leaves nothing "
-                "to compare: use --group 2 or more, or --credit reinforce-pp"
-            )
-        if self.training.prompts < self.credit.problems_needed():
-            raise ValueError(
-                f"credit '{self.credit.name}' needs {self.credit.problems_needed()} prompts a step and "
-                f"training.prompts is {self.training.prompts}: raise --prompts"
-            )
-        if self.training.refill > 1 and not self.select.may_drop_groups():
-            raise ValueError(
-                f"training.refill = {self.training.refill} refills groups that a selector silenced, but selector "
-                f"'{self.select.name}' silences none: use --select zero-variance or --training.refill 1"
-            )
-        self._selection_fits()
+        refuse(self)
         return self
-
-    @model_validator(mode="after")
-    def _values_fit(self) -> Self:
-        learnt, taught = self.objective.requirements() & _VALUES, self.credit.teaches_values()
-        if self.program.needs_scorer() and self.scorer.of_policy and not learnt:
-            raise ValueError(
-                f"program '{self.program.name}' asks the policy's value head, which nothing trains: "
-                "use --objective 'clipped + 0.5*value' with --credit gae, or another --scorer"
-            )
-        if self.critic.network == "separate":
-            self._critic_fits(learnt)
-            return self
-        if self.critic != CriticSettings():
-            raise ValueError(
-                "the settings of critic are those of a network of its own, and the values here are the policy's: add "
-                "--critic.network separate, or drop them"
-            )
-        if learnt and not taught:
-            raise ValueError(
-                "the objective trains a value head but no credit uses one: use --credit gae, or drop the value loss"
-            )
-        if learnt and learnt != {taught}:
-            raise ValueError(
-                f"the objective and credit '{self.credit.name}' mean the values of different states: 'value' goes with "
-                "--credit gae (the state before each token), 'step-value' with --credit imitation (the state after it)"
-            )
-        if "values" in self.credit.requirements() and "values" not in self.objective.requirements():
-            raise ValueError(
-                f"credit '{self.credit.name}' reads a value head that nothing trains: "
-                "use --objective 'clipped + 0.5*value', or --critic.network separate"
-            )
-        return self
-
-    def _critic_fits(self, learnt: frozenset[str]) -> None:
-        if "values" not in self.credit.requirements():
-            raise ValueError(
-                f"credit '{self.credit.name}' reads no values, so that a separate value network would be for nothing: "
-                "use --credit gae, or --critic.network shared"
-            )
-        if learnt:
-            raise ValueError(
-                "the objective trains a value head on the policy's network, and the values come from a separate one "
-                "with a loss of its own: use --objective clipped, or --critic.network shared"
-            )
-        if self.value_head.dropout:
-            raise ValueError(
-                "value_head.dropout is of a head that shares the policy's network: set --value_head.dropout 0, or "
-                "--critic.network shared"
-            )
-        if self.training.restart:
-            raise ValueError(
-                "training.restart goes back to the first weights of the policy at every step and would leave a "
-                "separate value network where it is: drop one of the two"
-            )
-
-    @model_validator(mode="after")
-    def _window_fits(self) -> Self:
-        if not self.training.window:
-            return self
-        if self.program.settles() != "token":
-            raise ValueError(
-                f"training.window cuts plain responses, and program '{self.program.name}' makes its own out of several "
-                "requests: use --program group, or --training.window 0"
-            )
-        if not self.credit.takes_unfinished():
-            raise ValueError(
-                f"credit '{self.credit.name}' needs the reward of a response, which one that training.window cut has "
-                "not yet: use --credit gae with --critic.network separate, or --training.window 0"
-            )
-        if self.critic.network == "shared":
-            raise ValueError(
-                "training.window trains the policy on what was drawn and the values on responses that have ended, "
-                "which are no longer the same tokens: use --critic.network separate with --objective clipped"
-            )
-        if not self.select.takes_unfinished():
-            raise ValueError(
-                f"selector '{self.select.name}' compares responses by how they ended, which those that training.window "
-                "cut have not: use --select everything, or --training.window 0"
-            )
-        if not self.objective.takes_unfinished():
-            raise ValueError(
-                f"objective '{self.objective.name}' takes the likelihood ratio of whole responses, and training.window "
-                "trains on pieces of them: use --objective.ratio token, or --training.window 0"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _labels_fit(self) -> Self:
-        unlabelled = self.credit.labels_read() - self.program.labels
-        if unlabelled:
-            programs = Program.catalogue.classes().items()
-            makers = [name for name, kind in programs if unlabelled <= getattr(kind, "labels", frozenset[str]())]
-            raise ValueError(
-                f"credit '{self.credit.name}' reads the {' and the '.join(sorted(unlabelled))} of responses from the "
-                f"labels of their segments, which program '{self.program.name}' does not make: use --program "
-                f"{' or '.join(makers)}, or a credit that does without, such as --credit dr-grpo"
-            )
-        return self
-
-    def _selection_fits(self) -> None:
-        if reason := self.select.refuses(self.program.group_size):
-            raise ValueError(reason)
-        if self.select.may_draw_ahead() and not self.select.may_drop_groups():
-            raise ValueError(
-                f"selector '{self.select.name}' draws prompts ahead to make up for silenced groups, but nothing "
-                "silences any: use --select 'zero-variance + predictive-sampling'"
-            )
-        if self.select.may_draw_ahead() and self.training.refill > 1:
-            raise ValueError(
-                f"selector '{self.select.name}' draws enough prompts at once and training.refill = "
-                f"{self.training.refill} would draw again: keep --training.refill 1, or drop predictive-sampling"
-            )
-        if "budgets" in self.credit.requirements() and not self.program.announces_budgets:
-            raise ValueError(
-                f"credit '{self.credit.name}' compares subgroups with different announced budgets, and program "
-                f"'{self.program.name}' announces none: use --program budgeted-group, or --credit budget-reward"
-            )
