@@ -35,7 +35,7 @@ class Scale:
         rounds: predictions timed of each arm.
     """
 
-    table: Mapping[str, Any] = field(default_factory=lambda: {"training": {"steps": 5000, "demonstrations": 200}})
+    table: Mapping[str, Any] = field(default_factory=lambda: {"training": {"steps": 4000, "demonstrations": 200}})
     seeds: int = 3
     episodes: int = 200
     rounds: int = 30
