@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,15 @@ def test_spaces_that_do_not_match_are_named(small: Any) -> None:
 
     with pytest.raises(ConfigError, match="sees 4 and acts with 2 numbers, task 'pick-lift' shows 5 and takes 3"):
         check_spaces(small(), PickLift())
+
+
+def test_without_diffusers_the_extra_is_named(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers.schedulers.scheduling_ddpm", None)
+    with pytest.raises(ConfigError, match=r"need diffusers.*pip install 'pilothouse\[control\]'"):
+        small()
+
+
+def test_divided_channels_stay_divided_in_the_policy(small: Any) -> None:
+    policy = small(divisors={"1": 10.0})
+    assert policy.actions(torch.tensor([1.0, -1.0])).tolist() == pytest.approx([1.0, -0.1])
+    assert DiffusionChunk.build(policy.model.model_dump(mode="json")).divisors == {1: 10.0}

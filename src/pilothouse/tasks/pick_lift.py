@@ -101,10 +101,10 @@ class _Around:
                 self._sides = torch.where(place[:, 1] < 0, -1.0, 1.0)
         around = torch.stack([torch.zeros_like(self._sides), _AROUND * self._sides], 1)
         self._passed |= (place - around).norm(dim=1) < _GRASP
-        grips = held | (self._passed & ((place - thing).norm(dim=1) < 0.7 * _GRASP))
+        grips = held | (self._passed & ((place - thing).norm(dim=1) < 0.5 * _GRASP))
         above = torch.stack([thing[:, 0], torch.full_like(thing[:, 0], 1.2)], 1)
         target = torch.where(self._passed[:, None], thing, around)
-        target = torch.where(grips[:, None], above, target)
+        target = torch.where(held[:, None], above, target)
         wanted = _GAIN * (target - place)
         wanted = wanted * (_PACE / wanted.norm(dim=1, keepdim=True)).clamp(max=1.0)
         noise = self._task.noise * torch.randn(wanted.shape, generator=self._generator)
