@@ -21,7 +21,7 @@ from pilothouse.core.errors import ConfigError, RunError
 from pilothouse.core.seeds import SeedTree
 from pilothouse.policies.chunk import load_policy
 from pilothouse.policies.denoisers import Denoiser, ResidualMLP
-from pilothouse.policies.diffusion import DiffusionChunkPolicy
+from pilothouse.policies.diffusion import DiffusionChunk, DiffusionChunkPolicy
 from pilothouse.policies.ema import EMA
 from pilothouse.policies.normalizer import Normalizer
 from pilothouse.policies.unet import UNet
