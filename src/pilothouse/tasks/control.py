@@ -14,6 +14,7 @@ from pilothouse.core.errors import DataError
 from pilothouse.core.parts import Catalogue, Part
 from pilothouse.core.seeds import SeedTree
 from pilothouse.tasks.demonstrations import Demonstrations, Trajectory
+from pilothouse.tasks.playing import play
 
 
 @dataclass(frozen=True)
@@ -168,8 +169,6 @@ class ControlTask(Part):
         Args:
             limit: episodes of the expert.
         """
-        from pilothouse.tasks.playing import play
-
         node = SeedTree(0) / "self-check"
         width = self.make(1, node).reset().shape[1]
         if width != self.observation_dim:
@@ -187,8 +186,6 @@ class ControlTask(Part):
 
     def _shown(self, count: int, seeds: SeedTree) -> list[Trajectory]:
         """Successes of the expert, in the order of their seeds."""
-        from pilothouse.tasks.playing import play
-
         kept: list[Trajectory] = []
         for attempt in range(20):
             node, missing = seeds / attempt, count - len(kept)
