@@ -48,6 +48,11 @@ def trained(method: str, table: Mapping[str, Any], folder: Path, progress: Progr
     return load_policy(folder / "model")
 
 
+def summary(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an arm's figures without what is told of every episode."""
+    return {name: value for name, value in figures.items() if name not in ("successes", "middle")}
+
+
 def measured(
     arm: Arm,
     policy: ChunkPolicy,

@@ -12,7 +12,7 @@ from pilothouse.control.samplers import DDIM, DDPM
 from pilothouse.core.cards import Claim, Evidence
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.seeds import SeedTree
-from pilothouse.methods.experiments.acting import Arm, measured, trained
+from pilothouse.methods.experiments.acting import Arm, measured, summary, trained
 from pilothouse.methods.experiments.measured import claim, mean, over
 from pilothouse.methods.experiments.rti_dp import SCALES, Scale
 from pilothouse.reports.figures import Panel, panels_figure
@@ -50,7 +50,14 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     ]
     figure = panels_figure(panels, out / "diffusion-policy", title=f"Diffusion policy, scale {scale}")
     seconds = time.perf_counter() - started
-    return Evidence.of("diffusion-policy", scale, claims(found), {"trainings": found}, figure.name, seconds)
+    return Evidence.of(
+        "diffusion-policy",
+        scale,
+        claims(found),
+        {"trainings": [{arm: summary(f[arm]) for arm in f} for f in found]},
+        figure.name,
+        seconds,
+    )
 
 
 def _training(size: Scale, seed: int, folder: Path, progress: Progress) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 from pilothouse.core.cards import Evidence
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.seeds import SeedTree
-from pilothouse.methods.experiments.acting import measured, trained
+from pilothouse.methods.experiments.acting import measured, summary, trained
 from pilothouse.methods.experiments.measured import over
 from pilothouse.methods.experiments.rti_dp import claims
 from pilothouse.methods.experiments.rti_dp.arms import ARMS, BASE, RTI_7, RTI_13, latencies
@@ -83,7 +83,8 @@ def _training(size: Scale, seed: int, folder: Path, progress: Progress) -> dict[
     found: dict[str, dict[str, Any]] = {}
     for number, (name, arm) in enumerate(ARMS.items()):
         progress.say(f"{name}: {size.episodes} episodes")
-        found[name] = measured(arm, policy, PickLift(), size.episodes, node, cells / f"{number}.json", facts)
+        figures = measured(arm, policy, PickLift(), size.episodes, node, cells / f"{number}.json", facts)
+        found[name] = summary(figures)
         if name in (BASE, RTI_7, RTI_13):
             cell = cells / f"{number}-jump.json"
             jumped = measured(arm, policy, PickLift(jump=JUMP), size.episodes, node, cell, facts)
