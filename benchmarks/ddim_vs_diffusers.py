@@ -26,8 +26,8 @@ STEPS = 10
 
 
 def network(denoiser: Denoiser) -> DiffusionChunkPolicy:
-    columns = [ColumnStatistics.of(torch.tensor([[-1.0] * n, [1.0] * n])) for n in (5, 3)]
-    policy = DiffusionChunk(denoiser=denoiser).policy(*columns, 0)
+    seen, done = (ColumnStatistics.of(torch.tensor([[-1.0] * n, [1.0] * n])) for n in (5, 3))
+    policy = DiffusionChunk(denoiser=denoiser).policy(seen, done, 0)
     assert isinstance(policy, DiffusionChunkPolicy)
     return policy.eval()
 
@@ -46,8 +46,8 @@ def ways(policy: DiffusionChunkPolicy, batch: int) -> dict[str, Callable[[], Ten
     def loop() -> Tensor:
         chunk = Draws(batch, shape, torch.Generator().manual_seed(0))(rows)
         theirs.set_timesteps(STEPS)
-        for level in theirs.timesteps:
-            noise = policy.eps(chunk, level.expand(batch), condition)
+        for level in theirs.timesteps.tolist():
+            noise = policy.eps(chunk, level, condition)
             chunk = theirs.step(noise, level, chunk, use_clipped_model_output=True, return_dict=False)[0]
         return chunk
 

@@ -196,7 +196,7 @@ class WarmStartSampler:
         chunk = guess
         if how.renoise:
             share = signal(alphas, how.steps[0])
-            chunk = share.sqrt() * chunk + (1 - share).sqrt() * self.draws(rows)
+            chunk = share**0.5 * chunk + (1 - share) ** 0.5 * self.draws(rows)
         for level, after in zip(how.steps, [*how.steps[1:], -1], strict=True):
             noise = self.policy.eps(chunk, level, condition)
             if how.transition == "adjacent":
