@@ -25,6 +25,7 @@ def test_train_show_eval_and_resume(cli: Any, tmp_path: Path) -> None:
     measured = cli("eval", run, "--n", 3, "--sampler", "ddim", "--sampler.steps", 4, "--execute", 1)
     assert "network calls a plan 4" in measured.out
     assert cli("eval", run, "--n", 3, "--json").json()["episodes"] == 3
+    assert "raise --n" in cli("eval", run, "--n", 3, "--samples", 2).refusal()
     assert cli("train", "--resume", run, "--steps", 4, "--json").json()["steps"] == 4
 
 
@@ -32,6 +33,9 @@ def test_methods_and_tasks_are_listed(cli: Any) -> None:
     assert "pick-lift" in cli("tasks").out
     assert "reach" in cli("tasks", "--json").json()
     assert "--sampler" in cli("methods", "diffusion-policy").out
+    assert "fit for use; scripted expert" in cli("tasks", "validate", "pick-lift").out
+    assert cli("tasks", "validate", "reach", "--json").json()["fit"]
+    assert "unknown task 'raech'" in cli("tasks", "validate", "raech").refusal()
 
 
 @pytest.mark.parametrize(

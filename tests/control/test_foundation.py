@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,6 @@ from pilothouse.tasks.reach import Reach
 
 def columns(*ranges: tuple[float, float]) -> ColumnStatistics:
     return ColumnStatistics.of(torch.tensor(ranges, dtype=torch.float32).T)
-
-
-def small(**changes: Any) -> DiffusionChunkPolicy:
-    model = DiffusionChunk(**{"horizon": 4, "denoiser": ResidualMLP(width=16, blocks=1), **changes})
-    policy = model.policy(columns((-1, 1), (-1, 1), (-1, 1), (-1, 1)), columns((-1, 1), (-1, 1)), 0)
-    assert isinstance(policy, DiffusionChunkPolicy)
-    return policy.eval()
 
 
 def test_windows_repeat_the_ends_and_say_so() -> None:
@@ -110,7 +104,7 @@ def test_unet_refuses_what_it_cannot_halve() -> None:
         UNet(channels=(8, 12))
 
 
-def test_loss_is_the_noise_itself_for_a_network_that_says_nothing_and_leaves_padding_out() -> None:
+def test_loss_is_the_noise_itself_for_a_network_that_says_nothing_and_leaves_padding_out(small: Any) -> None:
     policy = small(horizon=4)
     for parameter in policy.network.parameters():
         nn.init.zeros_(parameter)
@@ -124,25 +118,8 @@ def test_loss_is_the_noise_itself_for_a_network_that_says_nothing_and_leaves_pad
     assert not batch.mask.all()
 
 
-class Oracle(DiffusionChunkPolicy):
-    """Predicts the noise exactly where the data are N(mean, spread^2)."""
-
-    mean, spread = 0.3, 0.5
-
-    def eps(self, chunk: Tensor, level: int | Tensor, condition: Tensor) -> Tensor:
-        alpha = self.alphas[level]
-        return (1 - alpha).sqrt() * (chunk - alpha.sqrt() * self.mean) / (alpha * self.spread**2 + 1 - alpha)
-
-
-def oracle(spread: float = 0.2, mean: float = 0.3) -> Oracle:
-    model = DiffusionChunk(horizon=4, denoiser=ResidualMLP(width=16, blocks=1))
-    policy = Oracle(model, Normalizer.blank(4), Normalizer.blank(2))
-    policy.mean, policy.spread = mean, spread
-    return policy
-
-
 @pytest.mark.parametrize("sampler", [DDPM(), DDIM(steps=50), DDIM(steps=50, eta=1.0)])
-def test_samplers_reach_the_distribution_of_an_oracle(sampler: DDPM | DDIM) -> None:
+def test_samplers_reach_the_distribution_of_an_oracle(sampler: DDPM | DDIM, oracle: Any) -> None:
     rows = torch.arange(2000)
     draws = Draws(2000, (4, 2), torch.Generator().manual_seed(0))
     chunk, calls = sampler.sample(oracle(), torch.zeros(2000, 8), draws, rows)
@@ -154,7 +131,7 @@ def test_samplers_reach_the_distribution_of_an_oracle(sampler: DDPM | DDIM) -> N
 @pytest.mark.parametrize(
     ("steps", "spacing", "eta"), [(10, "leading", 0.0), (10, "trailing", 0.0), (7, "trailing", 0.0)]
 )
-def test_ddim_is_that_of_diffusers(steps: int, spacing: Any, eta: float) -> None:
+def test_ddim_is_that_of_diffusers(steps: int, spacing: Any, eta: float, small: Any) -> None:
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     policy = small()
@@ -194,7 +171,7 @@ class Counting:
         return Plan(chunk, chunk, torch.full((len(rows),), 3))
 
 
-def test_receding_horizon_executes_from_the_last_observation_and_replans_each_slot_in_its_time() -> None:
+def test_receding_horizon_executes_from_the_last_observation_and_replans_each_slot_in_its_time(small: Any) -> None:
     actor = RecedingHorizon(small(), DDIM(), 2, SeedTree(0), 2)
     actor.planner = planner = Counting(2)
     actor.reset()
@@ -212,7 +189,7 @@ def test_receding_horizon_executes_from_the_last_observation_and_replans_each_sl
     assert planner.asked[4:] == [[0]], "a slot that is over costs nothing"
 
 
-def test_a_chunk_too_short_to_execute_is_refused() -> None:
+def test_a_chunk_too_short_to_execute_is_refused(small: Any) -> None:
     with pytest.raises(ConfigError, match=r"chunk of 4 actions has 3.*execute = 4"):
         RecedingHorizon(small(), DDIM(), 1, SeedTree(0), 4)
 
@@ -222,7 +199,7 @@ def test_what_a_slot_draws_depends_on_no_other() -> None:
     assert alone(torch.tensor([1]))[0].equal(among(torch.tensor([0, 1, 2]))[1])
 
 
-def test_episodes_are_repeatable_and_their_figures_agree() -> None:
+def test_episodes_are_repeatable_and_their_figures_agree(small: Any) -> None:
     one, other = (
         roll(Reach(), RecedingHorizon(small(), DDIM(steps=2), 5, SeedTree(0), 2), SeedTree(1)) for _ in range(2)
     )
@@ -237,7 +214,7 @@ def test_jerk_golden() -> None:
     assert jerk(torch.zeros(1, 2)) == 0.0
 
 
-def test_a_policy_comes_back_from_its_folder(tmp_path: Path) -> None:
+def test_a_policy_comes_back_from_its_folder(tmp_path: Path, small: Any) -> None:
     policy = small()
     policy.save(tmp_path)
     back = load_policy(tmp_path)
@@ -250,8 +227,20 @@ def test_a_policy_comes_back_from_its_folder(tmp_path: Path) -> None:
         load_policy(tmp_path)
 
 
-def test_spaces_that_do_not_match_are_named() -> None:
+def test_spaces_that_do_not_match_are_named(small: Any) -> None:
     from pilothouse.tasks.pick_lift import PickLift
 
     with pytest.raises(ConfigError, match="sees 4 and acts with 2 numbers, task 'pick-lift' shows 5 and takes 3"):
         check_spaces(small(), PickLift())
+
+
+def test_without_diffusers_the_extra_is_named(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers.schedulers.scheduling_ddpm", None)
+    with pytest.raises(ConfigError, match=r"need diffusers.*pip install 'pilothouse\[control\]'"):
+        small()
+
+
+def test_divided_channels_stay_divided_in_the_policy(small: Any) -> None:
+    policy = small(divisors={"1": 10.0})
+    assert policy.actions(torch.tensor([1.0, -1.0])).tolist() == pytest.approx([1.0, -0.1])
+    assert DiffusionChunk.build(policy.model.model_dump(mode="json")).divisors == {1: 10.0}

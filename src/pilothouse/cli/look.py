@@ -84,7 +84,7 @@ def validate(
     reward: str | None = None,
     as_json: Json = False,
 ) -> None:
-    """Check that a task's verifier accepts its own solutions and that its splits share nothing.
+    """Check that a task's verifier accepts its own solutions and its splits share nothing, or that its expert succeeds.
 
     Args:
         name: The task.
@@ -94,19 +94,22 @@ def validate(
         as_json: Print one JSON document on standard output.
     """
     from pilothouse.tasks.base import Task
+    from pilothouse.tasks.control import ControlTask
     from pilothouse.training.config import nested, read_overrides
 
     pairs = [(k, v) for k, v in {"data": data, "reward": reward}.items() if v is not None]
-    task = Task.build({"name": name, **nested([*pairs, *read_overrides(overrides)])})
+    acted = name.startswith("gym:") or name in ControlTask.catalogue.classes()
+    task = (ControlTask if acted else Task).build({"name": name, **nested([*pairs, *read_overrides(overrides)])})
     with plain_output(as_json):
         faults = task.self_check()
-        sizes = {split: len(task.problems(split)) for split in ("train", "test")}
+        sizes = {} if isinstance(task, ControlTask) else {s: len(task.problems(s)) for s in ("train", "test")}
     if faults:
         raise ConfigError(f"task '{name}' is not fit for use: {faults[0]} ({len(faults)} faults in all)")
     if as_json:
         emit({"task": name, "fit": True, **sizes, "source": task.source()})
-    else:
-        line(f"{name}: fit for use; {sizes['train']} train and {sizes['test']} test problems; {task.source()}")
+        return
+    counted = f"{sizes['train']} train and {sizes['test']} test problems; " if sizes else ""
+    line(f"{name}: fit for use; {counted}{task.source()}")
 
 
 @app.command

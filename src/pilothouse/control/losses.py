@@ -40,13 +40,13 @@ class NoisePrediction(ActionLoss):
     """Mean squared error of the noise predicted in chunks at levels drawn uniformly.
 
     Args:
-        mask_padding: leave repeated actions beyond an episode's ends out of the mean.
+        mask_padding: leave repeated actions beyond an episode's ends out of the mean; the official code counts them.
     """
 
     name: ClassVar[str] = "noise-prediction"
     model: ClassVar[type[ChunkModel]] = DiffusionChunk
 
-    mask_padding: bool = True
+    mask_padding: bool = False
 
     def __call__(
         self, policy: ChunkPolicy, batch: ChunkBatch, generator: torch.Generator

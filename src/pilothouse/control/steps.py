@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def predicted_clean(chunk: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
+def predicted_clean(chunk: Tensor, noise: Tensor, alpha: float) -> Tensor:
     """Return the clean chunk that a predicted noise means, clipped to [-1, 1].
 
     Args:
@@ -14,12 +14,12 @@ def predicted_clean(chunk: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
         noise: [B, T, A] predicted in it.
         alpha: share of signal variance at that level.
     """
-    return ((chunk - (1 - alpha).sqrt() * noise) / alpha.sqrt()).clamp(-1, 1)
+    return torch.sub(chunk, noise, alpha=(1 - alpha) ** 0.5).div_(alpha**0.5).clamp_(-1, 1)
 
 
-def signal(alphas: Tensor, level: int) -> Tensor:
+def signal(alphas: Tensor, level: int) -> float:
     """Return the share of signal variance at a level; below the lowest everything is signal."""
-    return alphas[level] if level >= 0 else torch.ones_like(alphas[0])
+    return float(alphas[level]) if level >= 0 else 1.0
 
 
 def posterior_step(
@@ -44,8 +44,8 @@ def posterior_step(
     if lower < 0:
         return clean
     kept = now / then
-    mean = (then.sqrt() * (1 - kept) * clean + kept.sqrt() * (1 - then) * chunk) / (1 - now)
-    return mean if fresh is None else mean + ((1 - kept) * (1 - then) / (1 - now)).sqrt() * fresh
+    mean = clean.mul_(then**0.5 * (1 - kept) / (1 - now)).add_(chunk, alpha=kept**0.5 * (1 - then) / (1 - now))
+    return mean if fresh is None else mean.add_(fresh, alpha=((1 - kept) * (1 - then) / (1 - now)) ** 0.5)
 
 
 def implicit_step(
@@ -66,7 +66,7 @@ def implicit_step(
     clean = predicted_clean(chunk, noise, now)
     if lower < 0:
         return clean
-    implied = (chunk - now.sqrt() * clean) / (1 - now).sqrt()
-    spread = eta * ((1 - then) / (1 - now) * (1 - now / then)).sqrt()
-    moved = then.sqrt() * clean + (1 - then - spread.square()).sqrt() * implied
-    return moved if fresh is None or not eta else moved + spread * fresh
+    spread = eta * ((1 - then) / (1 - now) * (1 - now / then)) ** 0.5
+    kept = ((1 - then - spread**2) / (1 - now)) ** 0.5  # of the noise that the clean chunk implies
+    moved = clean.mul_(then**0.5 - kept * now**0.5).add_(chunk, alpha=kept)
+    return moved if fresh is None or not eta else moved.add_(fresh, alpha=spread)

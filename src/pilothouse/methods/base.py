@@ -54,11 +54,7 @@ class Method:
         Raises:
             ConfigError: it trains nothing.
         """
-        if self.recipe is None:
-            raise ConfigError(
-                f"method '{self.card.name}' trains nothing: 'pilothouse methods {self.card.name}' says what it does"
-            )
-        return self.recipe
+        return self.policy_gradient if self.recipe is None else self.recipe  # the former says that there is none
 
     @property
     def policy_gradient(self) -> PolicyGradient:

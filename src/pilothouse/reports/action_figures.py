@@ -57,6 +57,7 @@ def learning_figure(rows: Sequence[Mapping[str, Any]], stem: Path, *, title: str
     label(norm, "Gradient norm", "before clipping")
     held_out(acting, rows, steps, "episodes, with interval")
     label(acting, "Acting", measured)
+    acting.set_xlim(0, 1.05 * float(steps.max()))
     if measured == "success":
         acting.set_ylim(0, 1)
     figure.supxlabel("training step", fontsize=11)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _EVERY = 2.0  # seconds between two lines of a log
 _RECENT = 10  # steps that the remaining time is judged by
 _FORMS = {
-    "loss": "loss {:.4f}",
     "reward": "reward {:.3f}",
     "accuracy": "accuracy {:.1%}",
     "length": "length {:.1f}",
@@ -226,6 +225,8 @@ def make_progress(quiet: bool = False) -> Progress:
 def figures(row: Mapping[str, Any]) -> str:
     """Return a step's main figures in one line; those that are missing or not finite are left out."""
     known = {name: row.get(name) for name in _FORMS}
+    if "reward" not in row and row.get("loss") is not None:  # what imitates has nothing else to show
+        return f"loss {row['loss']:.4f}"
     return "  ".join(
         _FORMS[name].format(value) for name, value in known.items() if value is not None and math.isfinite(value)
     )

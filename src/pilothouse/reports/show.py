@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_CURVES = ("reward", "accuracy", "entropy", "length", "truncated", "loss", "held_out", "grad_norm")
+_CURVES = ("reward", "accuracy", "entropy", "length", "truncated", "grad_norm")
+_IMITATION = ("loss", "held_out", "grad_norm")
 _PARTS = ("program", "select", "credit", "objective", "sampler", "execute")
 
 
@@ -45,12 +46,13 @@ def summary(store: RunStore, examples: int = 2) -> dict[str, Any]:
     result = _result(store)
     figure = store.path / (result or {}).get("figure", "figures/training.png")
     best = ranked[:examples]
+    names = _CURVES if not rows or "reward" in rows[0] else _IMITATION
     return {
         "path": str(store.path),
         "config": store.read_config(),
         "steps": rows[-1]["step"] if rows else 0,
         "last": rows[-1] if rows else {},
-        "curves": {name: [row.get(name) for row in rows] for name in _CURVES if any(name in row for row in rows)},
+        "curves": {name: [row.get(name) for row in rows] for name in names if any(name in row for row in rows)},
         "result": result,
         "figure": str(figure) if figure.is_file() else None,
         "best": best,

@@ -14,6 +14,7 @@ from pilothouse.core.errors import DataError
 from pilothouse.core.parts import Catalogue, Part
 from pilothouse.core.seeds import SeedTree
 from pilothouse.tasks.demonstrations import Demonstrations, Trajectory
+from pilothouse.tasks.playing import play
 
 
 @dataclass(frozen=True)
@@ -160,14 +161,31 @@ class ControlTask(Part):
             )
         return found
 
+    def self_check(self, limit: int = 20) -> list[str]:
+        """Check the task against itself and return what is wrong, a sentence each; an empty list means fit for use.
+
+        Observations must be as wide as the task says, and its expert, if it has one, must fulfil it nine times in ten.
+
+        Args:
+            limit: episodes of the expert.
+        """
+        node = SeedTree(0) / "self-check"
+        width = self.make(1, node).reset().shape[1]
+        if width != self.observation_dim:
+            return [f"observations have {width} numbers, and the task says {self.observation_dim}"]
+        if type(self).expert is ControlTask.expert:
+            return []
+        expert = self.expert(limit, node / "expert")
+        shown = play(self.make(limit, node), lambda seen, _: expert.act(seen), self.bounds)
+        good = sum(one.success == 1 for one in shown)
+        return [] if good >= 0.9 * limit else [f"its expert fulfils it in {good} of {limit} episodes"]
+
     def source(self) -> str:
         """Return one line that says where the episodes come from."""
         return self.data or "scripted expert"
 
     def _shown(self, count: int, seeds: SeedTree) -> list[Trajectory]:
         """Successes of the expert, in the order of their seeds."""
-        from pilothouse.tasks.playing import play
-
         kept: list[Trajectory] = []
         for attempt in range(20):
             node, missing = seeds / attempt, count - len(kept)

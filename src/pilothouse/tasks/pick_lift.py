@@ -13,7 +13,8 @@ from pilothouse.tasks.control import ControlTask, Environment, Expert
 from pilothouse.tasks.tensor_world import TensorEnvironment, uniform
 
 _SPEED, _RADIUS, _GRASP, _TOO_FAR, _HEIGHT = 0.08, 0.30, 0.10, 0.25, 0.85
-_PACE, _AROUND = 0.8, 0.55  # of the demonstrator: share of full speed, height of the point it passes above or below
+# of the demonstrator: share of full speed, speed per distance that is left, height of the point it passes by
+_PACE, _GAIN, _AROUND = 0.8, 2.5, 0.55
 
 
 class PickLift(ControlTask):
@@ -103,8 +104,8 @@ class _Around:
         grips = held | (self._passed & ((place - thing).norm(dim=1) < 0.5 * _GRASP))
         above = torch.stack([thing[:, 0], torch.full_like(thing[:, 0], 1.2)], 1)
         target = torch.where(self._passed[:, None], thing, around)
-        target = torch.where(grips[:, None], above, target)
-        wanted = (target - place) / _SPEED
+        target = torch.where(held[:, None], above, target)
+        wanted = _GAIN * (target - place)
         wanted = wanted * (_PACE / wanted.norm(dim=1, keepdim=True)).clamp(max=1.0)
         noise = self._task.noise * torch.randn(wanted.shape, generator=self._generator)
         return torch.cat([(wanted + noise).clamp(-1, 1), torch.where(grips, 1.0, -1.0)[:, None]], 1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
 
 from pilothouse.core.errors import PilothouseError
-from pilothouse.tasks.control import Environment
 from pilothouse.tasks.demonstrations import Trajectory
+
+if TYPE_CHECKING:
+    from pilothouse.tasks.control import Environment
 
 #: What acts: from observations [N, D] and which slots' episodes go on [N] to actions [N, A].
 Act: TypeAlias = Callable[[Tensor, Tensor], Tensor]

@@ -55,6 +55,10 @@ def evaluate_source(
         store = RunStore.open(Path(source))
         acted = kind_of_run(store.read_config()).evaluate_run(store, table, n, seed)
         if acted is not None:
+            if samples != 1 or temperature:
+                raise ConfigError(
+                    "--samples and --temperature are of language policies: this run acts; raise --n instead"
+                )
             return acted
     found = Source.find(source)
     task, config = found.task(table), found.config

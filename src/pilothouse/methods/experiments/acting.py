@@ -1,0 +1,92 @@
+"""What experiments with policies that act share: runs that are made once, and arms measured on the same episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pilothouse.control.samplers import Sampler
+from pilothouse.core.seeds import SeedTree
+from pilothouse.methods.base import configured
+from pilothouse.policies.chunk import ChunkPolicy, load_policy
+from pilothouse.reports.cells import kept
+from pilothouse.reports.progress import Progress
+from pilothouse.tasks.control import ControlTask
+from pilothouse.training.action_evaluation import evaluate_actions
+from pilothouse.training.run import resume, train
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to act with a trained policy.
+
+    Args:
+        sampler: how it plans.
+        execute: actions of each plan that are executed.
+    """
+
+    sampler: Sampler
+    execute: int = 1
+
+
+def trained(method: str, table: Mapping[str, Any], folder: Path, progress: Progress) -> ChunkPolicy:
+    """Return the policy that a run in ``folder`` made: read back when finished, continued when begun.
+
+    Args:
+        method: whose recipe is trained.
+        table: settings over the recipe's own, task included.
+        folder: the run's own.
+        progress: shows what happens.
+    """
+    if not (folder / "model").is_dir():
+        if (folder / "checkpoints").is_dir():
+            resume(folder, None, progress)
+        else:
+            train(configured(method, None, table), folder, progress)
+    return load_policy(folder / "model")
+
+
+def summary(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an arm's figures without what is told of every episode."""
+    return {name: value for name, value in figures.items() if name not in ("successes", "middle")}
+
+
+def measured(
+    arm: Arm,
+    policy: ChunkPolicy,
+    task: ControlTask,
+    episodes: int,
+    seeds: SeedTree,
+    cell: Path,
+    facts: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return an arm's figures, from ``cell`` if they were measured there before.
+
+    Args:
+        arm: how to act.
+        policy: with what.
+        task: where.
+        episodes: how many; the same node of seeds gives every arm the same starts.
+        seeds: node of the evaluation.
+        cell: where the figures are kept.
+        facts: what the policy depends on.
+    """
+    everything = {
+        "sampler": arm.sampler.model_dump(mode="json"),
+        "execute": arm.execute,
+        "task": task.model_dump(mode="json"),
+        "episodes": episodes,
+        "seeds": [seeds.root, *seeds.path],
+        "policy": facts,
+    }
+
+    def work() -> dict[str, Any]:
+        found = evaluate_actions(task, policy, arm.sampler, arm.execute, episodes, seeds)
+        middle = [
+            float(one.observations[one.observations[:, 0].abs().argmin(), 1]) for one in found.outcomes.trajectories
+        ]
+        return {**found.to_dict(), "successes": found.outcomes.success.tolist(), "middle": middle}
+
+    return kept(cell, everything, work)

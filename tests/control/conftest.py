@@ -1,0 +1,58 @@
+"""Small policies, and one that knows the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pilothouse.core.columns import ColumnStatistics
+from pilothouse.policies.denoisers import ResidualMLP
+from pilothouse.policies.diffusion import DiffusionChunk, DiffusionChunkPolicy
+from pilothouse.policies.normalizer import Normalizer
+
+
+def _columns(count: int) -> ColumnStatistics:
+    return ColumnStatistics.of(torch.tensor([[-1.0] * count, [1.0] * count]))
+
+
+@pytest.fixture
+def small() -> Callable[..., DiffusionChunkPolicy]:
+    """Makes an untrained policy of 4 observed numbers and 2 acted ones."""
+
+    def make(**changes: Any) -> DiffusionChunkPolicy:
+        model = DiffusionChunk(**{"horizon": 4, "denoiser": ResidualMLP(width=16, blocks=1), **changes})
+        policy = model.policy(_columns(4), _columns(2), 0)
+        assert isinstance(policy, DiffusionChunkPolicy)
+        return policy.eval()
+
+    return make
+
+
+class Oracle(DiffusionChunkPolicy):
+    """Predicts the noise exactly where the data are N(mean, spread^2); counts the rows it is asked about."""
+
+    mean: Any = 0.3
+    spread = 0.5
+    asked = 0
+
+    def eps(self, chunk: Tensor, level: int | Tensor, condition: Tensor) -> Tensor:
+        alpha = self.alphas[level]
+        self.asked += len(chunk)
+        return (1 - alpha).sqrt() * (chunk - alpha.sqrt() * self.mean) / (alpha * self.spread**2 + 1 - alpha)
+
+
+@pytest.fixture
+def oracle() -> Callable[..., Oracle]:
+    """Makes a policy that knows its data are N(mean, spread^2)."""
+
+    def make(mean: Any = 0.3, spread: float = 0.2, actions: int = 2, horizon: int = 4) -> Oracle:
+        model = DiffusionChunk(horizon=horizon, denoiser=ResidualMLP(width=16, blocks=1))
+        policy = Oracle(model, Normalizer.blank(4), Normalizer.blank(actions))
+        policy.mean, policy.spread = mean, spread
+        return policy
+
+    return make
