@@ -1,4 +1,4 @@
-"""Small policies, and one that knows the answer."""
+"""Small policies, one that knows the answer, and small recorded data sets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from pilothouse.control.offline_data import OfflineData
 from pilothouse.core.columns import ColumnStatistics
 from pilothouse.policies.denoisers import ResidualMLP
 from pilothouse.policies.diffusion import DiffusionChunk, DiffusionChunkPolicy
 from pilothouse.policies.normalizer import Normalizer
+from pilothouse.tasks.demonstrations import Demonstrations, Trajectory
 
 
 def _columns(count: int) -> ColumnStatistics:
@@ -54,5 +56,22 @@ def oracle() -> Callable[..., Oracle]:
         policy = Oracle(model, Normalizer.blank(4), Normalizer.blank(actions))
         policy.mean, policy.spread = mean, spread
         return policy
+
+    return make
+
+
+@pytest.fixture
+def recorded() -> Callable[..., OfflineData]:
+    """Make episodes of a state that the action moves, in a space from -2 to 2."""
+
+    def make(lengths: tuple[int, ...] = (40, 40, 40, 40), terminated: bool = False, seed: int = 0) -> OfflineData:
+        generator = torch.Generator().manual_seed(seed)
+        episodes: list[Trajectory] = []
+        for length in lengths:
+            actions = 4 * torch.rand(length, 1, generator=generator) - 2
+            states = torch.cat([torch.zeros(1, 1), 0.1 * actions.cumsum(0)])
+            states = torch.cat([states, torch.ones_like(states)], 1)  # the second column is constant
+            episodes.append(Trajectory(states, actions, -states[1:, 0].square(), terminated))
+        return OfflineData(Demonstrations.of(episodes), torch.tensor([-2.0]), torch.tensor([2.0]))
 
     return make

@@ -4,17 +4,46 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from pilothouse.control.receding import RecedingHorizon
+from pilothouse.control.receding import Effort
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.seeds import SeedTree
-from pilothouse.policies.chunk import ChunkPolicy
 from pilothouse.tasks.control import ControlTask
 from pilothouse.tasks.demonstrations import Trajectory
 from pilothouse.tasks.playing import play
+
+
+class Acting(Protocol):
+    """A policy that knows which numbers it was trained for."""
+
+    @property
+    def observation_dim(self) -> int:
+        """Numbers D in an observation."""
+        ...
+
+    @property
+    def action_dim(self) -> int:
+        """Numbers A in an action."""
+        ...
+
+
+class Controller(Protocol):
+    """Turns observations of N slots into actions, and counts what that costs."""
+
+    slots: int
+    effort: Effort
+
+    def reset(self, slots: Tensor | None = None) -> None:
+        """Begin new episodes in ``slots`` [N]; ``None`` means all."""
+        ...
+
+    def act(self, observations: Tensor, active: Tensor | None = None) -> Tensor:
+        """Return an action for each slot, [N, A]; those of slots not ``active`` mean nothing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +84,7 @@ def jerk(actions: Tensor) -> float:
     return float(actions.diff(dim=0).norm(dim=1).mean()) if len(actions) > 1 else 0.0
 
 
-def check_spaces(policy: ChunkPolicy, task: ControlTask) -> None:
+def check_spaces(policy: Acting, task: ControlTask) -> None:
     """Refuse a policy that was trained for other observations or actions than the task's.
 
     Raises:
@@ -69,7 +98,7 @@ def check_spaces(policy: ChunkPolicy, task: ControlTask) -> None:
         )
 
 
-def roll(task: ControlTask, actor: RecedingHorizon, seeds: SeedTree) -> Outcomes:
+def roll(task: ControlTask, actor: Controller, seeds: SeedTree) -> Outcomes:
     """Let a controller act through one episode in each of its slots.
 
     Args:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _CURVES = ("reward", "accuracy", "entropy", "length", "truncated", "grad_norm")
 _IMITATION = ("loss", "held_out", "grad_norm")
-_PARTS = ("program", "select", "credit", "objective", "sampler", "execute")
+_PARTS = ("program", "select", "credit", "objective", "sampler", "execute", "learner")
 
 
 def summary(store: RunStore, examples: int = 2) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def print_result(result: Mapping[str, Any], run_path: Path, console: Console) ->
         run_path: the run's folder.
         console: where to.
     """
-    if result.get("kind") == "actions":
+    if result.get("kind") in ("actions", "offline"):
         print_actions(result, run_path, console)
         return
     from rich.table import Table
@@ -89,7 +89,10 @@ def action_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("return", f"{back.estimate:.4g} [{back.low:.4g}, {back.high:.4g}]"),
         ("steps of an episode", f"{found['length']:.1f}"),
         ("change between two actions", f"{found['jerk']:.3g}"),
-        ("sampler", f"{one_name(found['sampler'])}, {found['execute']} actions of each plan"),
+    ]
+    if "sampler" in found:
+        rows.append(("sampler", f"{one_name(found['sampler'])}, {found['execute']} actions of each plan"))
+    rows += [
         ("network calls a plan", f"{found['calls_per_plan']:.3g}"),
         ("network calls an action", f"{found['calls_per_action']:.3g}"),
     ]

@@ -89,7 +89,8 @@ class ControlTask(Part):
     """A task that is acted in: observations and actions are vectors.
 
     Args:
-        data: folder of saved episodes to learn from; empty lets the scripted expert make them.
+        data: folder of saved episodes to learn from, or "minari:" and the id of a Minari data set of this machine;
+            empty lets the scripted expert make them.
 
     Class attributes:
         plane: the observation columns that a picture of an episode shows; ``None`` if there is none to show.
@@ -152,7 +153,7 @@ class ControlTask(Part):
         """
         if not self.data:
             return Demonstrations.of(self._shown(count, seeds))
-        found = Demonstrations.load(Path(self.data))
+        found = self._saved()
         shape = len(found.observations.low), len(found.actions.low)
         if shape != (self.observation_dim, self.action_dim):
             raise DataError(
@@ -183,6 +184,12 @@ class ControlTask(Part):
     def source(self) -> str:
         """Return one line that says where the episodes come from."""
         return self.data or "scripted expert"
+
+    def _saved(self) -> Demonstrations:
+        from pilothouse.tasks.minari_data import read_minari  # which writes data sets of tasks
+
+        place, _, name = self.data.partition(":")
+        return read_minari(name) if place == "minari" else Demonstrations.load(Path(self.data))
 
     def _shown(self, count: int, seeds: SeedTree) -> list[Trajectory]:
         """Successes of the expert, in the order of their seeds."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pilothouse.control.receding import RecedingHorizon
-from pilothouse.control.rollout import Outcomes, check_spaces, roll
+from pilothouse.control.rollout import Controller, Outcomes, check_spaces, roll
 from pilothouse.control.samplers import Sampler
 from pilothouse.core.errors import RunError
 from pilothouse.core.seeds import SeedTree
@@ -95,9 +95,24 @@ def evaluate_actions(
     """
     check_spaces(policy, task)
     actor = RecedingHorizon(policy, sampler, episodes, seeds / "noise", execute)
+    return evaluate_actor(task, actor, seeds / "episodes", keep)
+
+
+def evaluate_actor(task: ControlTask, actor: Controller, seeds: SeedTree, keep: Path | None = None) -> ActionEvaluation:
+    """Let a controller act in episodes side by side, one a slot, and return what was measured.
+
+    Args:
+        task: what is acted in.
+        actor: acts.
+        seeds: node of the episodes.
+        keep: folder for the episode that an action that is not finite ended.
+
+    Raises:
+        RunError: an action is not finite; the message says where the episode was saved.
+    """
     try:
         with torch.no_grad():
-            outcomes = roll(task, actor, seeds / "episodes")
+            outcomes = roll(task, actor, seeds)
     except NotFiniteError as error:
         if keep is None:
             raise
@@ -106,8 +121,8 @@ def evaluate_actions(
     judged = outcomes.success.isfinite()
     effort, spread = actor.effort, outcomes.returns.double().tolist()
     return ActionEvaluation(
-        success=wilson(int(outcomes.success.sum()), episodes) if judged.all() else None,
-        returns=paired_difference(spread, [0.0] * episodes),
+        success=wilson(int(outcomes.success.sum()), actor.slots) if judged.all() else None,
+        returns=paired_difference(spread, [0.0] * actor.slots),
         length=float(outcomes.lengths.float().mean()),
         jerk=float(outcomes.jerk.mean()),
         calls_per_plan=effort.calls / effort.plans,

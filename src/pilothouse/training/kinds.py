@@ -7,10 +7,11 @@ from typing import Any
 
 from pilothouse.training.action_config import ActionConfig
 from pilothouse.training.config import RunConfig, RunSettings
+from pilothouse.training.offline_config import OfflineConfig
 from pilothouse.training.recipe import Recipe
 
 #: Configurations by what ``config.toml`` says of its kind; a language run says nothing.
-KINDS: dict[str, type[RunSettings]] = {"": RunConfig, "actions": ActionConfig}
+KINDS: dict[str, type[RunSettings]] = {"": RunConfig, "actions": ActionConfig, "offline": OfflineConfig}
 
 
 def kind_of_run(table: Mapping[str, Any]) -> type[RunSettings]:

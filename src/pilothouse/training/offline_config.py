@@ -1,0 +1,52 @@
+"""The whole configuration of a run that learns to act offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pilothouse.core.parts import SLOT
+from pilothouse.tasks.control import ControlTask
+from pilothouse.training.config import RunSettings
+from pilothouse.training.offline_recipe import OfflineLearning
+from pilothouse.training.recipe import LoopSettings
+
+if TYPE_CHECKING:
+    from pilothouse.reports.progress import Progress
+    from pilothouse.reports.runs import RunStore
+    from pilothouse.training.course import Course
+
+
+class OfflineConfig(OfflineLearning, RunSettings):
+    """The recipe of an offline method with everything else a run depends on.
+
+    Args:
+        kind: marks this kind of configuration in ``config.toml``.
+        task: what is acted in.
+    """
+
+    kind: Literal["offline"] = "offline"
+    task: Annotated[ControlTask, SLOT]
+
+    @property
+    def loop_settings(self) -> LoopSettings:
+        """How long it trains."""
+        return self.training
+
+    @property
+    def task_title(self) -> str:
+        """What to call its task."""
+        return self.task.title
+
+    def course(self, store: RunStore, progress: Progress) -> Course:
+        """Return the training of an offline learner."""
+        from pilothouse.training.offline_course import OfflineCourse  # which reads this configuration
+
+        return OfflineCourse.prepare(self, store, progress)
+
+    @classmethod
+    def evaluate_run(cls, store: RunStore, table: Mapping[str, Any], n: int, seed: int) -> dict[str, Any] | None:
+        """Return what a finished run's learner does in ``n`` episodes."""
+        from pilothouse.training.offline_course import evaluate_run
+
+        return evaluate_run(store, table, n, seed)
