@@ -48,3 +48,23 @@ def test_every_module_imports_without_an_optional_package() -> None:
         "    if not found.name.endswith('__main__'): importlib.import_module(found.name)"
     )
     assert "torch" in loaded(blocked + walk)
+
+
+#: The parts of ``decisions`` that work on plain arrays.
+PLAIN = ["arrays", "calibration", "tables", "measures", "importance"]
+
+
+def test_decisions_without_scikit_learn_say_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['sklearn', 'scipy', 'pandas', 'pyarrow']))\n"
+        "import importlib, pathlib\n"
+        f"for name in {PLAIN!r}: importlib.import_module('pilothouse.decisions.' + name)\n"
+        "from pilothouse.core.errors import PilothouseError\n"
+        "from pilothouse.decisions.tables import read_table\n"
+        "for act in (lambda: importlib.import_module('pilothouse.decisions.estimators'),\n"
+        "            lambda: read_table(pathlib.Path('t.csv'))):\n"
+        "    try: act()\n"
+        "    except PilothouseError as error: assert \"pip install 'pilothouse[decisions]'\" in str(error)\n"
+        "    else: raise AssertionError"
+    )
+    assert "numpy" in loaded(program)
