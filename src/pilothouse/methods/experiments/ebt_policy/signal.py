@@ -34,8 +34,9 @@ def signal_figures(
         seed: of the training.
     """
     seeds = SeedTree(seed)
-    fresh = ChunkDataset(task.demonstrations(max(demonstrations // 2, 2), seeds / "signal" / "episodes"), 16, 2)
-    known = ChunkDataset(task.demonstrations(demonstrations, seeds / "demonstrations"), 16, 2)
+    shape = policy.horizon, policy.model.observation_steps
+    fresh = ChunkDataset(task.demonstrations(max(demonstrations // 2, 2), seeds / "signal" / "episodes"), *shape)
+    known = ChunkDataset(task.demonstrations(demonstrations, seeds / "demonstrations"), *shape)
     draw = (seeds / "signal" / "states").torch()
     batch, trained = fresh.draw(states, draw), known.draw(states, draw)
     shifted, noisy = batch.observations.clone(), batch.observations.clone()
