@@ -51,7 +51,7 @@ def test_every_module_imports_without_an_optional_package() -> None:
 
 
 #: The parts of ``decisions`` that work on plain arrays.
-PLAIN = ["arrays", "calibration", "tables", "measures", "importance"]
+PLAIN = ["adaptive_compute", "arrays", "calibration", "tables", "measures", "importance"]
 
 
 def test_decisions_without_scikit_learn_say_what_to_install() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from pilothouse.decisions.adaptive_compute import adaptive_compute
 from pilothouse.decisions.arrays import InputError
-from pilothouse.decisions.energy_gate import Advice, EnergyGate, adaptive_compute
+from pilothouse.decisions.energy_gate import Advice, EnergyGate
 from pilothouse.decisions.estimators import clone
 
 

@@ -12,7 +12,7 @@ from pilothouse.control.chunks import ChunkDataset
 from pilothouse.control.energy_descent import Descended, EnergyDescent
 from pilothouse.control.samplers import Draws
 from pilothouse.core.seeds import SeedTree
-from pilothouse.decisions.energy_gate import EnergyGate, adaptive_compute
+from pilothouse.decisions.adaptive_compute import adaptive_compute
 from pilothouse.policies.energy_chunk import EnergyChunkPolicy
 from pilothouse.reports.statistics import auc, spearman
 from pilothouse.tasks.control import ControlTask
@@ -33,6 +33,8 @@ def signal_figures(
         states: states of each kind.
         seed: of the training.
     """
+    from pilothouse.decisions.energy_gate import EnergyGate  # needs scikit-learn, which the catalogue does not
+
     seeds = SeedTree(seed)
     shape = policy.horizon, policy.model.observation_steps
     fresh = ChunkDataset(task.demonstrations(max(demonstrations // 2, 2), seeds / "signal" / "episodes"), *shape)
