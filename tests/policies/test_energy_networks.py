@@ -54,7 +54,7 @@ def test_weights_come_from_the_seed_alone() -> None:
     one, same, other = (build(SMALL, seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["network.head.1.0.weight"], other["network.head.1.0.weight"])
+    assert not torch.equal(one["network.inner.head.1.0.weight"], other["network.inner.head.1.0.weight"])
 
 
 def test_linear_layers_begin_at_xavier_and_zero() -> None:
@@ -76,8 +76,8 @@ def test_observations_read_the_past_alone() -> None:
 
 
 def test_an_action_reads_observations_up_to_its_own_row() -> None:
-    cross = build(SMALL).network.blocks[0].cross
-    mask = build(SMALL).network.mask
+    cross = build(SMALL).network.inner.blocks[0].cross
+    mask = build(SMALL).network.inner.mask
     assert mask.tolist() == [[True, False], [True, True], [True, True], [True, True]]
     seen, hidden = numbers(1, 2, 16), numbers(1, 4, 16, seed=1)
     later = seen.clone()

@@ -72,10 +72,8 @@ class EnergyChunkPolicy(ChunkPolicy):
 
     def __init__(self, model: EnergyChunk, observations: Normalizer, actions: Normalizer) -> None:
         super().__init__(model, observations, actions)
-        seen = self.observation_dim, model.observation_steps
-        self.dynamics = model.dynamics
-        self.encoder = model.network.encoder(*seen)
-        self.network = model.network.scorer(model.horizon, self.action_dim, *seen)
+        shape = model.horizon, self.action_dim, self.observation_dim, model.observation_steps
+        self.dynamics, self.network = model.dynamics, model.network.scorer(*shape)
 
     def condition(
         self, observations: Float[Tensor, "B To D"], generator: torch.Generator | None = None
@@ -86,7 +84,7 @@ class EnergyChunkPolicy(ChunkPolicy):
             observations: [B, To, D] in the task's units, oldest first.
             generator: draws the dropout of a training step; ``None`` drops nothing.
         """
-        return self.encoder(self.observations(observations), generator)
+        return self.network.read(self.observations(observations), generator)
 
     def energy(
         self,

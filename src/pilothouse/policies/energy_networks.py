@@ -14,22 +14,36 @@ from pilothouse.policies.energy_transformer import CausalEncoder, EnergyTransfor
 from pilothouse.policies.film import FiLMNetwork
 
 
+class Scorer(nn.Module):
+    """Scores the entries of chunks, after reading the observations once."""
+
+    def read(self, observations: Tensor, generator: torch.Generator | None = None) -> Float[Tensor, "B ..."]:
+        """Return the condition of normalised observations [B, To, D].
+
+        Args:
+            observations: [B, To, D], oldest first.
+            generator: draws the dropout of a training step; ``None`` drops nothing.
+        """
+        raise NotImplementedError
+
+    def forward(self, chunk: Tensor, condition: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return a score an entry [B, T, A].
+
+        Args:
+            chunk: [B, T, A] normalised actions.
+            condition: [B, ...] what ``read`` returned.
+            generator: draws the dropout of a training step; ``None`` drops nothing.
+        """
+        raise NotImplementedError
+
+
 class EnergyNetwork(Part):
     """A network's shape, by name. Networks are smooth: training differentiates them twice."""
 
     catalogue: ClassVar[Catalogue] = Catalogue("energy network", "pilothouse.policies")
 
-    def encoder(self, observation_dim: int, observation_steps: int) -> nn.Module:
-        """Return what reads normalised observations [B, To, D] and a generator for dropout: the network's condition.
-
-        Args:
-            observation_dim: numbers D in an observation.
-            observation_steps: observations To.
-        """
-        raise NotImplementedError
-
-    def scorer(self, horizon: int, actions: int, observation_dim: int, observation_steps: int) -> nn.Module:
-        """Return the network: a chunk [B, T, A], the condition and a generator for dropout become scores [B, T, A].
+    def scorer(self, horizon: int, actions: int, observation_dim: int, observation_steps: int) -> Scorer:
+        """Return the network.
 
         Args:
             horizon: actions T in a chunk.
@@ -53,11 +67,7 @@ class EnergyMLP(EnergyNetwork):
     width: Annotated[int, Field(ge=8)] = 160
     blocks: Annotated[int, Field(ge=1)] = 3
 
-    def encoder(self, observation_dim: int, observation_steps: int) -> nn.Module:
-        """Return the flattening: the network has an encoder within."""
-        return _Flatten()
-
-    def scorer(self, horizon: int, actions: int, observation_dim: int, observation_steps: int) -> nn.Module:
+    def scorer(self, horizon: int, actions: int, observation_dim: int, observation_steps: int) -> Scorer:
         """Return the network."""
         return _FlatScorer(horizon * actions, observation_dim * observation_steps, self.width, self.blocks)
 
@@ -79,24 +89,32 @@ class EnergyTransformerShape(EnergyNetwork):
     heads: Annotated[int, Field(ge=1)] = 4
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
 
-    def encoder(self, observation_dim: int, observation_steps: int) -> nn.Module:
-        """Return a token an observation."""
-        return CausalEncoder(observation_dim, observation_steps, self.width, self.blocks, self.heads, self.dropout)
-
-    def scorer(self, horizon: int, actions: int, observation_dim: int, observation_steps: int) -> nn.Module:
+    def scorer(self, horizon: int, actions: int, observation_dim: int, observation_steps: int) -> Scorer:
         """Return the network."""
-        return EnergyTransformer(actions, horizon, observation_steps, self.width, self.blocks, self.heads, self.dropout)
+        size = self.width, self.blocks, self.heads, self.dropout
+        encoder = CausalEncoder(observation_dim, observation_steps, *size)
+        return _TokenScorer(encoder, EnergyTransformer(actions, horizon, observation_steps, *size))
 
 
-class _Flatten(nn.Module):
-    def forward(self, observations: Tensor, generator: torch.Generator | None = None) -> Float[Tensor, "B C"]:
-        return observations.flatten(1)
-
-
-class _FlatScorer(nn.Module):
+class _FlatScorer(Scorer):
     def __init__(self, size: int, condition: int, width: int, blocks: int) -> None:
         super().__init__()
         self.inner = FiLMNetwork(size, size, condition, width, blocks)
 
+    def read(self, observations: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.inner.films(observations.flatten(1))
+
     def forward(self, chunk: Tensor, condition: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return self.inner(chunk.flatten(1), condition).view_as(chunk)
+        return self.inner.steered(chunk.flatten(1), condition).view_as(chunk)
+
+
+class _TokenScorer(Scorer):
+    def __init__(self, encoder: CausalEncoder, inner: EnergyTransformer) -> None:
+        super().__init__()
+        self.encoder, self.inner = encoder, inner
+
+    def read(self, observations: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.encoder(observations, generator)
+
+    def forward(self, chunk: Tensor, condition: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.inner(chunk, condition, generator)
