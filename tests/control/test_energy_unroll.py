@@ -88,7 +88,7 @@ def test_nothing_flows_back_through_time(network: EnergyNetwork, monkeypatch: py
 
     condition, mask = policy.condition(examples.observations), examples.mask
     loss, figures = energy_unroll_loss(
-        policy.energy, condition, examples.actions, policy.dynamics, EnergyUnroll(), generator(), mask
+        policy.energy, condition, examples.actions, policy.dynamics, EnergyUnroll(truncate=True), generator(), mask
     )
     through = gradients(loss)
     assert len(steps) == figures["unrolled"]

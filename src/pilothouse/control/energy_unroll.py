@@ -27,7 +27,8 @@ class EnergyUnroll(ActionLoss):
     Args:
         steps: steps every batch takes at least.
         extra: up to this many more, drawn for each batch.
-        truncate: learn from the last step alone, instead of from the mean over all.
+        truncate: learn from the last step alone, as the newest recorded settings do, instead of from the mean over all:
+            cheaper, but the first steps are then free to wander and acting in two steps is not learnt.
         sigma_max: noise of the first step.
         sigma_min: noise towards which it is annealed.
         jitter: step sizes are multiplied by a factor from [1 / jitter, jitter], drawn for each chunk; 1 leaves them.
@@ -41,7 +42,7 @@ class EnergyUnroll(ActionLoss):
 
     steps: Annotated[int, Field(ge=1)] = 6
     extra: Annotated[int, Field(ge=0)] = 4
-    truncate: bool = True
+    truncate: bool = False
     sigma_max: Annotated[float, Field(ge=0)] = 0.2
     sigma_min: Annotated[float, Field(ge=0)] = 0.002
     jitter: Annotated[float, Field(ge=1)] = 1.5

@@ -100,7 +100,7 @@ def _panels(
     energies = {f"energy, {k} steps": success(ENERGY, f"EBT, {k} steps") for k in STEPS}
     short = {f"{name}, equal updates": success(EQUAL, name) for name in DIFFUSIONS}
     long = {f"{name}, 4 times the updates": success(LONGER, name) for name in DIFFUSIONS}
-    two = {f"energy, {k} steps": success("energy, two modes", f"EBT, {k} steps") for k in STEPS}
+    two = {f"energy, {k} steps": success("energy descent, two modes", f"EBT, {k} steps") for k in STEPS}
     two |= {f"{name}, 4 times": success("diffusion, two modes", name) for name in DIFFUSIONS}
     plans = {name: over([t[name] for t in times]) for name in times[0]}
     signal = {

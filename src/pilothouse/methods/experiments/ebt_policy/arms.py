@@ -57,10 +57,12 @@ class Learner:
     judged: bool = True
 
 
-def _energy(modes: str) -> Learner:
-    return Learner(
-        "ebt-policy", {"policy": {"network": {"name": "energy-mlp", "width": 160}}}, 1, modes, DESCENTS, modes == "one"
-    )
+def _energy(modes: str, *, truncate: bool = False) -> Learner:
+    settings = {
+        "policy": {"network": {"name": "energy-mlp", "width": 160}},
+        "objective": {"name": "energy-unroll", "truncate": truncate},
+    }
+    return Learner("ebt-policy", settings, 1, modes, DESCENTS, modes == "one" and not truncate)
 
 
 def _diffusion(times: int, modes: str) -> Learner:
@@ -68,12 +70,13 @@ def _diffusion(times: int, modes: str) -> Learner:
     return Learner("diffusion-policy", settings, times, modes, DIFFUSIONS, modes == "one")
 
 
-ENERGY, EQUAL, LONGER = "energy", "diffusion", "diffusion, 4 times the updates"
+ENERGY, EQUAL, LONGER = "energy descent", "diffusion", "diffusion, 4 times the updates"
 ARMS: dict[str, Learner] = {
     ENERGY: _energy("one"),
     EQUAL: _diffusion(1, "one"),
     LONGER: _diffusion(4, "one"),
-    "energy, two modes": _energy("two"),
+    "energy descent, last step learns": _energy("one", truncate=True),
+    "energy descent, two modes": _energy("two"),
     "diffusion, two modes": _diffusion(4, "two"),
 }
 
