@@ -51,7 +51,19 @@ def test_every_module_imports_without_an_optional_package() -> None:
 
 
 #: The parts of ``decisions`` that work on plain arrays.
-PLAIN = ["arrays", "audit", "calibration", "gate", "measures", "router", "selection", "sweep", "tables"]
+PLAIN = [
+    "adaptive_compute",
+    "arrays",
+    "audit",
+    "calibration",
+    "gate",
+    "importance",
+    "measures",
+    "router",
+    "selection",
+    "sweep",
+    "tables",
+]
 
 
 def test_decisions_without_scikit_learn_say_what_to_install() -> None:

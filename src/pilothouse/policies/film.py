@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -20,9 +22,9 @@ class FiLMBlock(nn.Module):
         self.film = nn.Linear(condition, 2 * width)
         self.act = nn.SiLU()
 
-    def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
-        """Return the block's output, [B, width]."""
-        scale, shift = self.film(condition).chunk(2, dim=-1)
+    def forward(self, hidden: Tensor, film: Tensor) -> Tensor:
+        """Return the block's output [B, width], under what ``self.film`` made of the condition [B, 2 * width]."""
+        scale, shift = film.chunk(2, dim=-1)
         return hidden + self.outer(self.act(self.norm(self.inner(hidden)) * (1 + scale) + shift))
 
 
@@ -46,9 +48,18 @@ class FiLMNetwork(nn.Module):
 
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         """Return the output [B, outputs] for inputs [B, inputs] under a condition [B, condition]."""
-        hidden, read = self.enter(inputs), self.read(condition)
-        for block in self.blocks:
-            hidden = block(hidden, read)
+        return self.steered(inputs, self.films(condition))
+
+    def films(self, condition: Tensor) -> Tensor:
+        """Return what each block's scale and shift are under a condition [B, condition]: [B, blocks, 2 * width]."""
+        read = self.read(condition)
+        return torch.stack([cast(FiLMBlock, block).film(read) for block in self.blocks], dim=1)
+
+    def steered(self, inputs: Tensor, films: Tensor) -> Tensor:
+        """Return the output for inputs [B, inputs] under ``films``, where a condition is asked about many times."""
+        hidden = self.enter(inputs)
+        for block, film in zip(self.blocks, films.unbind(dim=1), strict=True):
+            hidden = block(hidden, film)
         return self.leave(hidden)
 
 

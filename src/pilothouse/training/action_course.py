@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from pilothouse.control.chunks import ChunkDataset
 from pilothouse.control.rollout import check_spaces
-from pilothouse.core.errors import DivergedError, RunError
+from pilothouse.core.errors import RunError
 from pilothouse.core.parts import validated
 from pilothouse.core.seeds import SeedTree
 from pilothouse.policies.chunk import ChunkPolicy, load_policy
@@ -23,6 +22,7 @@ from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.training.action_config import ActionConfig
 from pilothouse.training.action_evaluation import ActionEvaluation, evaluate_actions
+from pilothouse.training.action_fit import fit_step
 from pilothouse.training.config import overlay
 from pilothouse.training.model_folder import save_model
 from pilothouse.training.optimizer import Optimizer
@@ -52,20 +52,9 @@ class ActionTrainer(Loop):
         """Take one step and return its metrics row."""
         started, draw = time.perf_counter(), (self.seeds / "batches" / step).torch()
         with self.clock("update"):
-            self.policy.train()
             batch = self.data.draw(self.config.training.batch, draw)
-            self.optimizer.zero_grad()
-            loss, figures = self.config.objective(self.policy, batch, draw)
-            loss.backward()
-            norm, value = self.optimizer.clip(), float(loss.detach())
-            if not math.isfinite(norm) or not math.isfinite(value):
-                raise DivergedError(
-                    f"step {step + 1}: loss {value:.4g} and gradient norm {norm:.4g} are not both finite; the weights "
-                    "are as they were: resume with a lower --training.learning_rate"
-                )
-            self.optimizer.step(step)
-            self.ema.update()
-        row = {"step": step + 1, "loss": value, "grad_norm": norm, **figures}
+            figures = fit_step(self.policy, self.config.objective, batch, self.optimizer, self.ema, step, draw)
+        row: dict[str, Any] = {"step": step + 1, **figures}
         row |= {"learning_rate": self.optimizer.learning_rate(step), "seconds": time.perf_counter() - started}
         return row
 

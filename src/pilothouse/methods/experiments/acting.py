@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from pilothouse.control.samplers import Sampler
 from pilothouse.core.seeds import SeedTree
@@ -90,3 +94,28 @@ def measured(
         return {**found.to_dict(), "successes": found.outcomes.success.tolist(), "middle": middle}
 
     return kept(cell, everything, work)
+
+
+def latencies(plans: Mapping[str, tuple[ChunkPolicy, Sampler]], rounds: int) -> dict[str, float]:
+    """Return milliseconds of one plan for one slot, by name: the median over rounds that take turns.
+
+    What else runs on the machine so slows all alike. The first plan of an episode, which a sampler that remembers
+    solves in full, is made before the clock starts.
+
+    Args:
+        plans: what plans, and how.
+        rounds: plans of each.
+    """
+    rows, taken = torch.arange(1), {name: list[float]() for name in plans}
+    planners = {}
+    for name, (policy, sampler) in plans.items():
+        seen = torch.zeros(1, policy.model.observation_steps, policy.observation_dim)
+        planners[name] = sampler.planner(policy, 1, torch.Generator().manual_seed(0), 1), seen
+        planners[name][0].reset(torch.ones(1, dtype=torch.bool))
+        planners[name][0].predict(seen, rows)
+    for _ in range(rounds):
+        for name, (planner, seen) in planners.items():
+            started = time.perf_counter()
+            planner.predict(seen, rows)
+            taken[name].append(1000 * (time.perf_counter() - started))
+    return {name: statistics.median(values) for name, values in taken.items()}

@@ -11,10 +11,10 @@ from typing import Any
 from pilothouse.core.cards import Evidence
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.seeds import SeedTree
-from pilothouse.methods.experiments.acting import measured, summary, trained
+from pilothouse.methods.experiments.acting import latencies, measured, summary, trained
 from pilothouse.methods.experiments.measured import over
 from pilothouse.methods.experiments.rti_dp import claims
-from pilothouse.methods.experiments.rti_dp.arms import ARMS, BASE, RTI_7, RTI_13, latencies
+from pilothouse.methods.experiments.rti_dp.arms import ARMS, BASE, RTI_7, RTI_13
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.files import read_json, write_json
 from pilothouse.reports.progress import Progress
@@ -91,7 +91,7 @@ def _training(size: Scale, seed: int, folder: Path, progress: Progress) -> dict[
             found[name] = {**found[name], "after_a_jump": jumped["success"]["estimate"]}
     timed = cells / "milliseconds.json"
     if not timed.is_file():  # a time is measured once: another day's would not be the same
-        write_json(timed, latencies(policy, size.rounds))
+        write_json(timed, latencies({name: (policy, arm.sampler) for name, arm in ARMS.items()}, size.rounds))
     return {name: {**figures, "ms": read_json(timed)[name]} for name, figures in found.items()}
 
 

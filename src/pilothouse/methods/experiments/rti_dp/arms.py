@@ -1,12 +1,9 @@
-"""The ways to act that the claims of RTI-DP compare, and how long a prediction takes each."""
+"""The ways to act that the claims of RTI-DP compare."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from typing import Annotated, ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -60,27 +57,3 @@ ARMS = {
     CLIP_3: _rti((2, 1, 0), "clip"),
     CLIP_13: _rti(THIRTEEN, "clip"),
 }
-
-
-def latencies(policy: ChunkPolicy, rounds: int) -> dict[str, float]:
-    """Return milliseconds of one prediction for one slot, by arm: the median over rounds that take turns.
-
-    The first prediction of an episode, which RTI solves in full, is left out: it is done before the clock starts.
-
-    Args:
-        policy: what predicts.
-        rounds: predictions of each arm.
-    """
-    seen, rows = torch.zeros(1, policy.model.observation_steps, policy.observation_dim), torch.arange(1)
-    planners = {}
-    for name, arm in ARMS.items():
-        planners[name] = arm.sampler.planner(policy, 1, torch.Generator().manual_seed(0), 1)
-        planners[name].reset(torch.ones(1, dtype=torch.bool))
-        planners[name].predict(seen, rows)
-    taken: dict[str, list[float]] = {name: [] for name in planners}
-    for _ in range(rounds):
-        for name, planner in planners.items():
-            started = time.perf_counter()
-            planner.predict(seen, rows)
-            taken[name].append(1000 * (time.perf_counter() - started))
-    return {name: statistics.median(values) for name, values in taken.items()}
