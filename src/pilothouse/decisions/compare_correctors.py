@@ -1,4 +1,4 @@
-"""Which corrector suits a calibration split: cross-validated contrasts within it, and a recommendation with a reason."""
+"""Which corrector suits a calibration split: cross-validated contrasts within it, a recommendation and its reason."""
 
 from __future__ import annotations
 
