@@ -42,7 +42,8 @@ def accept(
     """Return how many drafted tokens are kept, and what distribution the next token is drawn from.
 
     Token x is kept with probability min(1, p(x) / q(x)); at the first that is not, the next is drawn from
-    max(p - q, 0), normalised; when all are kept, from the target's own next distribution. So every token has distribution p.
+    max(p - q, 0), normalised; when all are kept, from the target's own next distribution. So every token has
+    distribution p.
 
     Args:
         target: [G + 1, V] p, after each drafted token and before the first.

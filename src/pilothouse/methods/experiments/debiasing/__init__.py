@@ -38,7 +38,7 @@ class Scale:
         trials: pseudo-trials of a split.
     """
 
-    repeats: int = 8
+    repeats: int = 5
     effects: int = 13
     train: int = 3000
     calibration: int = 1000

@@ -21,6 +21,7 @@ from pilothouse.tasks.trials import SyntheticTrial, Units
 
 LABELLED = 100  #: fresh labels that the prediction-powered estimate gets in every trial
 BIAS_WEIGHT = 15.0
+RESAMPLES = 60  #: of the calibration pairs, for the intervals
 #: Early stopping and weight decay, so that predictions are calibrated: what all corrections by residuals assume.
 MODEL = {"hidden_layer_sizes": (32,), "early_stopping": True, "alpha": 10.0, "max_iter": 200}
 
@@ -72,7 +73,9 @@ def _corrected(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CorrectionWarning)
         for name, corrector in correctors.items():
-            effect = corrector.fit(*pairs).effect(pred, fresh.treated, fresh.propensity, None, "ht", calibration=pairs)
+            effect = corrector.fit(*pairs).effect(
+                pred, fresh.treated, fresh.propensity, None, "ht", calibration=pairs, calibration_resamples=RESAMPLES
+            )
             rows[name] = effect.estimate
             rows[f"covers: {name}"] = float(effect.low <= effects["tau"] <= effect.high)
             rows[f"se: {name}"] = effect.se
