@@ -186,8 +186,9 @@ def test_predictions_that_do_not_rise_are_refused(true: np.ndarray) -> None:
 
 def test_settings_that_cannot_be() -> None:
     pred, true = pairs()
-    with pytest.raises(ValueError, match="delta is 0"):
-        TweedieCorrection(delta=0.0).fit(pred, true)
+    for density in ("calibration", "target"):
+        with pytest.raises(ValueError, match="delta is 0"):
+            TweedieCorrection(density, delta=0.0).fit(pred, true)
     with pytest.raises(ValueError, match="density is 'trget'"):
         TweedieCorrection(density="trget").fit(pred, true)
     with pytest.raises(ValueError, match="go together"):

@@ -83,6 +83,7 @@ def test_one_and_the_same_after_json() -> None:
         (np.arange(9.0), {"bandwidth": 0.0}, "bandwidth is 0"),
         (np.arange(9.0), {"bandwidth": "scot"}, "bandwidth is 'scot'"),
         (np.arange(9.0), {"bandwidth": 1e-6}, "look for outliers"),
+        (np.arange(9.0), {"nodes": 0}, "nodes is 0"),
     ],
 )
 def test_what_cannot_be_estimated(samples: np.ndarray, settings: dict, words: str) -> None:

@@ -183,6 +183,9 @@ def test_a_file_of_ones_own_corrects_and_adds(tmp_path: Path) -> None:
         ('[[engine]]\nname = "X"\nlicense = "MIT"\n', "did you mean 'licence'"),
         ("[[engine]]\n", "has no name"),
         ('[[engine]]\nname = "X"\nscores = { use = 2 }\n', "score use = 2"),
+        ('[[engine]]\nname = "X"\ndevices = "cuda"\n', "devices = 'cuda': write it as"),
+        ('[[engine]]\nname = "X"\ntechniques = ["contt"]\n', "did you mean 'cont'"),
+        ("engine = [3]\n", "has no name"),
         ("[[engine]\n", "not valid TOML"),
     ):
         mine.write_text(text)

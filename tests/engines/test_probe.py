@@ -194,6 +194,13 @@ def test_a_stream_cut_at_any_byte_says_the_same() -> None:
     assert not unfinished.ended
 
 
+def test_a_model_that_says_nothing_is_probed_all_the_same() -> None:
+    with server(lambda path, body: {"data": [{"id": "mute"}]} if path.endswith("models") else chat("")) as (url, _):
+        found = {finding.feature: finding for finding in probe(url, concurrency=()).findings}
+    assert found["chat"].verdict == "partly"
+    assert found["stop"].verdict == "unknown"
+
+
 def test_a_body_without_end_is_not_kept() -> None:
     async def run(url: str) -> Any:
         wire = Wire(url, max_body=1000, requests=1)

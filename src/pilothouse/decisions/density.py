@@ -88,13 +88,12 @@ def score_table(
     Source: Scott 1992, Multivariate Density Estimation; defaults as in scipy's ``gaussian_kde`` and in the library of
     arXiv 2508.01341.
     """
+    check_settings(bandwidth, delta, nodes)
     spread = float(samples.std())
     if not spread > 0:
         raise InputError("the predictions are all equal: a density needs some that differ")
     h = _factor(bandwidth, len(samples)) * spread * math.sqrt(len(samples) / (len(samples) - 1))
     delta = max(1e-3 * spread, 1e-8) if delta is None else delta
-    if not delta > 0:
-        raise InputError(f"delta is {delta:g}: it must be greater than 0")
     step, low, high = h / nodes, float(samples.min()), float(samples.max())
     count = math.ceil((high - low) / step + 2 * PAD * nodes) + 2
     if count > MOST_NODES:
@@ -107,14 +106,26 @@ def score_table(
     return ScoreTable(start, step, _differences(mass, step, h, delta), h, len(samples))
 
 
+def check_settings(bandwidth: str | float, delta: float | None, nodes: int) -> None:
+    """Refuse settings that no score can be estimated with.
+
+    Args:
+        bandwidth: as for ``score_table``.
+        delta: as for ``score_table``; ``None`` is its default.
+        nodes: as for ``score_table``.
+
+    Raises:
+        InputError: one is unknown or not positive.
+    """
+    if isinstance(bandwidth, str) and bandwidth not in RULES:
+        raise InputError(f"bandwidth is '{bandwidth}': it is 'scott', 'silverman' or a number")
+    for name, value in (("bandwidth", bandwidth), ("delta", delta), ("nodes", nodes)):
+        if isinstance(value, int | float) and not (value > 0 and math.isfinite(value)):
+            raise InputError(f"{name} is {value:g}: it must be greater than 0")
+
+
 def _factor(bandwidth: str | float, n: int) -> float:
-    if isinstance(bandwidth, str):
-        if bandwidth not in RULES:
-            raise InputError(f"bandwidth is '{bandwidth}': it is 'scott', 'silverman' or a number")
-        return RULES[bandwidth](n)
-    if not (bandwidth > 0 and math.isfinite(bandwidth)):
-        raise InputError(f"bandwidth is {bandwidth:g}: it must be greater than 0")
-    return float(bandwidth)
+    return RULES[bandwidth](n) if isinstance(bandwidth, str) else float(bandwidth)
 
 
 def _shared(samples: np.ndarray, start: float, step: float, count: int) -> np.ndarray:

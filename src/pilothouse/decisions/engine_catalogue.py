@@ -261,13 +261,11 @@ def _laid_over(base: EngineCatalogue, table: Mapping[str, Any], where: str) -> E
     grids = table.get("grids", {})
     found, changed = {engine.name: engine for engine in base.engines}, list[str]()
     for row in table.get("engine", []):
-        given = _record(row, grids, where)
-        known = found.get(given["name"])
-        scores = {**(known.scores if known else dict.fromkeys(CRITERIA, 0.0)), **given.pop("scores", {})}
-        found[given["name"]] = (
-            replace(known, scores=scores, **given) if known else InferenceEngine(scores=scores, **given)
-        )
-        changed.append(given["name"])
+        given = _record(row, grids, base.techniques, where)
+        known = found.get(given["name"]) or InferenceEngine(given["name"], dict.fromkeys(CRITERIA, 0.0))
+        scores: dict[str, float] = {**known.scores, **given.pop("scores")}
+        found[known.name] = replace(known, scores=scores, **given)
+        changed.append(known.name)
     return replace(
         base,
         engines=tuple(found.values()),
@@ -278,20 +276,28 @@ def _laid_over(base: EngineCatalogue, table: Mapping[str, Any], where: str) -> E
     )
 
 
-def _record(row: Mapping[str, Any], grids: Mapping[str, float], where: str) -> dict[str, Any]:
+def _record(row: Any, grids: Mapping[str, float], techniques: Mapping[str, str], where: str) -> dict[str, Any]:
     """An engine's fields as they were given, checked; scores divided by their grids."""
     known = {item.name: item for item in fields(InferenceEngine)}
-    if not isinstance(row.get("name"), str):
+    if not isinstance(row, dict) or not isinstance(row.get("name"), str):
         raise DataError(f"{where}: an [[engine]] has no name")
-    for key in row:
+    name, plain = row["name"], dict[str, Any]()
+    for key, value in row.items():
         if key not in known:
-            raise DataError(f"{where}: engine '{row['name']}' has an unknown field '{key}'{nearest(key, known)}")
-    scores = row.get("scores", {})
+            raise DataError(f"{where}: engine '{name}' has an unknown field '{key}'{nearest(key, known)}")
+        plain[key] = frozenset(value) if isinstance(value, list) else value
+        kind = str if key == "name" else dict if key == "scores" else type(known[key].default)
+        if type(plain[key]) is not kind:
+            raise DataError(f"{where}: engine '{name}' has {key} = {value!r}: write it as the bundled engines do")
+    for key in (plain.get("techniques", frozenset()) | plain.get("undisclosed", frozenset())) - set(techniques):
+        raise DataError(f"{where}: engine '{name}' has an unknown technique '{key}'{nearest(str(key), techniques)}")
+    scores = {key: value / grids.get(key, 1) for key, value in plain.get("scores", {}).items()}
     for key, value in scores.items():
-        if key not in CRITERIA or not 0 <= value / grids.get(key, 1) <= 1:
-            raise DataError(f"{where}: engine '{row['name']}' has score {key} = {value}: one of {CRITERIA} in [0, 1]")
-    plain = {key: frozenset(value) if isinstance(value, list) else value for key, value in row.items()}
-    return {**plain, "scores": {key: value / grids.get(key, 1) for key, value in scores.items()}}
+        if key not in CRITERIA or not 0 <= value <= 1:
+            raise DataError(
+                f"{where}: engine '{name}' has score {key} = {value:g}: {', '.join(CRITERIA)} lie in [0, 1]"
+            )
+    return {**plain, "scores": scores}
 
 
 def _shown(value: Any) -> Any:

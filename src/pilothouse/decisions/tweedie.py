@@ -10,7 +10,7 @@ import numpy as np
 
 from pilothouse.decisions.arrays import InputError, same_length, vector
 from pilothouse.decisions.correction import Correction, Map, calibration_pairs, varied
-from pilothouse.decisions.density import NODES, ScoreTable, score_table
+from pilothouse.decisions.density import NODES, ScoreTable, check_settings, score_table
 
 FEW_PAIRS = 100
 _COARSE = 16  # nodes a bandwidth while resampling
@@ -122,6 +122,7 @@ class TweedieCorrection(Correction):
     def _learn(self, pred: np.ndarray, true: np.ndarray) -> None:
         if self.density not in _DENSITIES:
             raise InputError(f"density is '{self.density}': it is 'calibration' or 'target'")
+        check_settings(self.bandwidth, self.delta, self.nodes)
         varied(pred, "predictions")
         varied(true, "truths")
         self._spread(pred, true)

@@ -85,7 +85,7 @@ async def _probed(wire: Wire, model: str, concurrency: Sequence[int], load_s: fl
     findings = [listed]
     for feature, path in (("chat", "chat/completions"), ("completions", "completions")):
         findings.append(await _safely(feature, lambda path=path: subject.answers(path)))
-        if findings[-1].verdict == "yes" and not subject.path:
+        if findings[-1].verdict != "no" and not subject.path:
             subject.path = path
     if not subject.path:
         raise EngineError(
