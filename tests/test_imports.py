@@ -51,7 +51,8 @@ def test_every_module_imports_without_an_optional_package() -> None:
 
 
 #: The parts of ``decisions`` that work on plain arrays.
-PLAIN = ["arrays", "audit", "calibration", "gate", "measures", "router", "selection", "sweep", "tables"]
+PLAIN = ["arrays", "audit", "calibration", "density", "effect_slope", "effects", "engine_catalogue", "engine_selector"]
+PLAIN += ["gate", "measures", "router", "selection", "sweep", "tables"]
 
 
 def test_decisions_without_scikit_learn_say_what_to_install() -> None:

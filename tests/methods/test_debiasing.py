@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,16 @@ def test_it_trains_no_policy_and_has_no_experiment_for_a_gpu(tmp_path: Path) -> 
         _ = find_method("debiasing").policy_gradient
     with pytest.raises(ConfigError, match="use --scale small"):
         find_method("debiasing").reproduce("gpu", tmp_path, Progress())
+
+
+def test_without_scikit_learn_it_says_what_to_install() -> None:
+    program = "import sys; sys.modules['sklearn'] = None\nfrom pilothouse.cli import main\nmain(sys.argv[1:])"
+    for arguments in ("reproduce debiasing --scale smoke", "debias fit x.csv"):
+        command = [sys.executable, "-c", program, *arguments.split()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 2, done.stderr
+        assert "pip install 'pilothouse[decisions]'" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_bars_are_those_of_the_claims() -> None:

@@ -69,6 +69,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     if scale not in SCALES:
         raise ConfigError("debiasing has no experiment at GPU scale: use --scale small")
     started, size = time.perf_counter(), SCALES[scale]
+    from pilothouse.decisions import estimators  # noqa: F401 - without scikit-learn, says what to install
     from pilothouse.methods.experiments.debiasing.diabetes import one_split
     from pilothouse.methods.experiments.debiasing.mixture import gaps
 
