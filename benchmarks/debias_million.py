@@ -1,7 +1,8 @@
 """Time and peak memory of a million corrected predictions, through the commands and in Python.
 
-Each figure is a process of its own; peak memory is its highest resident memory, imports included. The Python rows leave
-out starting Python and its imports; the commands count everything.
+Each row is measured in processes of its own; peak memory is their highest resident memory, imports included. The
+Python rows leave out starting Python and its imports; the commands count everything. Processor seconds are given beside
+those of the clock: on a machine that is shared they are what a free core would take.
 
     python benchmarks/debias_million.py [--rows 1000000] [--calibration 100000] [--json]
 """
@@ -50,7 +51,7 @@ def point(folder: Path, corrector: str) -> None:
         "tweedie": TweedieCorrection(),
         "tweedie, target density": TweedieCorrection(density="target"),
     }[corrector]
-    before, seconds = peak_mib(), {}
+    before, row = peak_mib(), {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, work in (
@@ -61,10 +62,10 @@ def point(folder: Path, corrector: str) -> None:
                 lambda: found.effect(trial.yhat, trial.t, trial.e, None, "hajek", calibration=(split.yhat, split.y)),
             ),
         ):
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             work()
-            seconds[name] = time.perf_counter() - start
-    print(json.dumps({**seconds, "mib": peak_mib(), "mib_above_tables": peak_mib() - before}))
+            row |= {name: time.perf_counter() - start, f"{name}_cpu": time.process_time() - busy}
+    print(json.dumps({**row, "mib": peak_mib(), "mib_above_tables": peak_mib() - before}))
 
 
 def peak_mib() -> float:
@@ -72,15 +73,15 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def command(*arguments: object) -> tuple[float, float]:
-    """Return seconds and peak memory of a command of ours."""
+def command(*arguments: object) -> tuple[float, float, float]:
+    """Return seconds, processor seconds and peak memory of a command of ours."""
     start = time.perf_counter()
     child = subprocess.Popen(
         [sys.executable, "-m", "pilothouse", *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _, status, used = os.wait4(child.pid, 0)
     assert status == 0, arguments
-    return time.perf_counter() - start, used.ru_maxrss / 1024
+    return time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -105,21 +106,22 @@ def main() -> None:
                 "transform": ("transform", correction, trial, "--pred", "yhat", "--out", folder / f"out.{kind}"),
                 "effect": ("effect", correction, trial, "--pred", "yhat", "--treatment", "t", "--propensity", "e"),
             }
-            found = {name: command("debias", *step) for name, step in steps.items()}
-            seconds = {name: taken for name, (taken, _) in found.items()}
-            table[f"commands, {kind}: tweedie"] = {**seconds, "mib": max(mib for _, mib in found.values())}
+            row = {}
+            for name, step in steps.items():
+                seconds, busy, mib = command("debias", *step)
+                row |= {name: seconds, f"{name}_cpu": busy, "mib": max(mib, row.get("mib", 0))}
+            table[f"commands, {kind}: tweedie"] = row
     if given.json:
         print(json.dumps({"rows": given.rows, "calibration": given.calibration, "table": table}, indent=2))
         return
-    print(f"{given.rows:,} rows, {given.calibration:,} calibration pairs")
-    print(f"{'':34} {'fit':>7} {'transform':>9} {'effect':>7} {'all, s':>7} {'peak, MiB':>9} {'above tables':>12}")
+    print(f"{given.rows:,} rows, {given.calibration:,} calibration pairs; seconds by the clock (of the processor)")
+    print(f"{'':34} {'fit':>14} {'transform':>14} {'effect':>14} {'all':>14} {'peak, MiB':>9} {'above tables':>12}")
     for name, row in table.items():
-        total = row["fit"] + row["transform"] + row["effect"]
+        steps = [(row[step], row[f"{step}_cpu"]) for step in ("fit", "transform", "effect")]
+        steps.append((sum(clock for clock, _ in steps), sum(busy for _, busy in steps)))
+        shown = " ".join(f"{f'{clock:.2f} ({busy:.2f})':>14}" for clock, busy in steps)
         above = f"{row['mib_above_tables']:.0f}" if "mib_above_tables" in row else ""
-        print(
-            f"{name:34} {row['fit']:>7.2f} {row['transform']:>9.2f} {row['effect']:>7.2f} {total:>7.2f} "
-            f"{row['mib']:>9.0f} {above:>12}"
-        )
+        print(f"{name:34} {shown} {row['mib']:>9.0f} {above:>12}")
 
 
 def child(folder: Path, corrector: str) -> dict[str, float]:
