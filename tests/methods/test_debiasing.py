@@ -43,13 +43,17 @@ def test_it_trains_no_policy_and_has_no_experiment_for_a_gpu(tmp_path: Path) -> 
 
 
 def test_without_scikit_learn_it_says_what_to_install() -> None:
-    program = "import sys; sys.modules['sklearn'] = None\nfrom pilothouse.cli import main\nmain(sys.argv[1:])"
-    for arguments in ("reproduce debiasing --scale smoke", "debias fit x.csv"):
-        command = [sys.executable, "-c", program, *arguments.split()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 2, done.stderr
-        assert "pip install 'pilothouse[decisions]'" in done.stderr
-        assert "Traceback" not in done.stderr
+    program = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from pilothouse.cli import main\n"
+        "for words in ('reproduce debiasing --scale smoke', 'debias fit x.csv'):\n"
+        "    try: main(words.split())\n"
+        "    except SystemExit as stop: assert stop.code == 2\n"
+        "    else: raise AssertionError(words)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("pip install 'pilothouse[decisions]'") == 2
 
 
 def test_bars_are_those_of_the_claims() -> None:

@@ -118,8 +118,9 @@ class Correction(TransformerMixin, BaseEstimator):
         found = contrast(estimator, treatment, propensity, weights, len(values))
         doubts = [*self.diagnostics["warnings"], *self._doubts(values), *found.doubts]
         change = self._map(values)
-        draws = found.draws(change(values), (seeds / "units").numpy(), resamples)
-        effect = estimate(found, change(values), values, draws, level, doubts)
+        corrected = change(values)
+        draws = found.draws(corrected, (seeds / "units").numpy(), resamples)
+        effect = estimate(found, corrected, values, draws, level, doubts)
         if calibration is not None:
             pairs = calibration_pairs(*calibration)
             nodes, shares = found.on_nodes(values)
