@@ -51,7 +51,17 @@ def test_every_module_imports_without_an_optional_package() -> None:
 
 
 #: The parts of ``decisions`` that work on plain arrays.
-PLAIN = ["arrays", "audit", "calibration", "density", "effect_slope", "effects", "engine_catalogue", "engine_selector"]
+PLAIN = [
+    "arrays",
+    "audit",
+    "calibration",
+    "contrasts",
+    "density",
+    "effect_slope",
+    "effects",
+    "engine_catalogue",
+    "engine_selector",
+]
 PLAIN += ["gate", "measures", "router", "selection", "sweep", "tables"]
 
 

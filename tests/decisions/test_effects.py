@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pilothouse.decisions import effects
+from pilothouse.decisions import contrasts
 from pilothouse.decisions.arrays import InputError
-from pilothouse.decisions.effects import bootstrap_ratios, contrast, estimate, ppi_effect
+from pilothouse.decisions.contrasts import bootstrap_ratios, contrast
+from pilothouse.decisions.effects import estimate, ppi_effect
 
 pytest.importorskip("sklearn")
 
@@ -79,7 +80,7 @@ def test_standard_errors_are_those_of_the_formula() -> None:
 def test_blocks_give_the_error_of_single_units(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     above, below = rng.normal(2, 3, size=20_000), np.ones(20_000)
-    monkeypatch.setattr(effects, "BLOCKS", 400)
+    monkeypatch.setattr(contrasts, "BLOCKS", 400)
     assert bootstrap_ratios([(1, above, below)], rng, 2000).std() == pytest.approx(3 / math.sqrt(20_000), rel=0.1)
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pilothouse.core.errors import ConfigError, DataError
 from pilothouse.decisions.engine_catalogue import CRITERIA, EngineCatalogue, Wanted
-from pilothouse.decisions.engine_selector import PROFILES, CostModel, Measured, select_engine
+from pilothouse.decisions.engine_costs import CostModel
+from pilothouse.decisions.engine_selector import PROFILES, Measured, select_engine
 
 ALL = EngineCatalogue.load()
 COUNTS = {"quant": 22, "kv": 20, "sparse": 20, "cont": 17, "tp": 17, "spec": 16, "lora": 16, "guided": 15, "flash": 12}

@@ -13,7 +13,8 @@ import numpy as np
 from pilothouse.core.errors import PilothouseError
 from pilothouse.core.seeds import SeedTree
 from pilothouse.decisions.arrays import InputError, like, same_length, vector
-from pilothouse.decisions.effects import Effect, contrast, estimate, with_calibration
+from pilothouse.decisions.contrasts import contrast
+from pilothouse.decisions.effects import Effect, estimate, with_calibration
 from pilothouse.decisions.estimators import BaseEstimator, NotFittedError, TransformerMixin
 
 #: What is done to predictions, figure by figure.

@@ -12,9 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pilothouse.core.seeds import SeedTree
+from pilothouse.decisions.contrasts import contrast
 from pilothouse.decisions.correction import CorrectionWarning
 from pilothouse.decisions.effect_slope import effect_slope
-from pilothouse.decisions.effects import contrast
 from pilothouse.decisions.linear_calibration import LinearCalibration
 from pilothouse.decisions.tweedie import TweedieCorrection
 from pilothouse.tasks.trials import PseudoTrials

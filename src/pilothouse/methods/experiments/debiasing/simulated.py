@@ -12,8 +12,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pilothouse.core.seeds import SeedTree
+from pilothouse.decisions.contrasts import contrast
 from pilothouse.decisions.correction import CorrectionWarning
-from pilothouse.decisions.effects import contrast, ppi_effect
+from pilothouse.decisions.effects import ppi_effect
 from pilothouse.decisions.linear_calibration import LinearCalibration
 from pilothouse.decisions.tweedie import TweedieCorrection
 from pilothouse.objectives.quintile_bias import QuintileBiasMSE
