@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from cyclopts import CycloptsError
 from rich.console import Console
 
-from pilothouse.cli import compare, gate, look, measure, search, serve, train  # noqa: F401 - each joins the application
+from pilothouse.cli import (  # noqa: F401 - each joins its commands to the application
+    compare,
+    debias,
+    engines,
+    gate,
+    look,
+    measure,
+    search,
+    serve,
+    train,
+)
 from pilothouse.cli.app import app
 from pilothouse.core.errors import PilothouseError
 

@@ -11,6 +11,7 @@ from pilothouse.decisions.arrays import InputError
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, clone
+    from sklearn.exceptions import NotFittedError
     from sklearn.utils import ClassifierTags
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
@@ -25,6 +26,7 @@ __all__ = [
     "BaseEstimator",
     "ClassifierMixin",
     "ClassifierTags",
+    "NotFittedError",
     "RegressorMixin",
     "TransformerMixin",
     "check_is_fitted",

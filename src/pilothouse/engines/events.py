@@ -16,13 +16,17 @@ class Events:
 
     Args:
         tell: told the index and the new text of each piece.
+
+    Attributes:
+        begun: a piece has come.
+        ended: the server has said that this was all.
     """
 
     def __init__(self, tell: Callable[[int, str], None]) -> None:
         self._tell = tell
         self._choices: dict[int, dict[str, Any]] = {}
         self._usage: Any = None
-        self.begun = False
+        self.begun = self.ended = False
 
     def line(self, line: str) -> None:
         """Read a line of the stream.
@@ -32,6 +36,7 @@ class Events:
         """
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or data == "[DONE]":
+            self.ended |= data == "[DONE]" and line.startswith("data:")
             return
         chunk = json.loads(data)
         if not isinstance(chunk, dict) or "error" in chunk or not isinstance(chunk.get("choices", []), list):

@@ -75,7 +75,7 @@ class Transport:
         max_body: int,
         seeds: SeedTree,
     ) -> None:
-        self.where, url = _address(base_url)
+        self.where, url = read_address(base_url)
         if not (api_key.isascii() and api_key.isprintable()):
             raise ConfigError("the API key holds characters that no HTTP header can carry; copy it again")
         self._key = api_key
@@ -173,8 +173,12 @@ class Transport:
         return message.replace(self._key, "***") if self._key else message
 
 
-def _address(base_url: str) -> tuple[str, httpx.URL]:
-    """Return the address as it may be shown and as it is used."""
+def read_address(base_url: str) -> tuple[str, httpx.URL]:
+    """Return the address as it may be shown and as it is used: without a path, ``/v1`` is added.
+
+    Raises:
+        ConfigError: it is no http(s) address.
+    """
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:

@@ -1,0 +1,122 @@
+"""The survey's claims at small scale: what each technique saves in our engine, and what the selector says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pilothouse.core.cards import Evidence
+from pilothouse.core.errors import ConfigError
+from pilothouse.core.seeds import SeedTree
+from pilothouse.methods.experiments.inference_engines import claims
+from pilothouse.methods.experiments.inference_engines.techniques import (
+    batching,
+    drafts,
+    exactness,
+    keys_and_values,
+    network,
+    prefixes,
+)
+from pilothouse.methods.experiments.measured import over
+from pilothouse.policies.tiny import TinyShape
+from pilothouse.reports.cells import kept
+from pilothouse.reports.figures import Panel, panels_figure
+from pilothouse.reports.progress import Progress
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The size of the experiments.
+
+    Args:
+        width: of the network that engines are measured on, with 4 layers.
+        repeats: repetitions of each measurement.
+        size: tokens of the prompt, and drawn, with and without keys and values.
+        requests: requests for 8 slots.
+        prompts: prompts of ``size * 15 / 8`` tokens, four fifths of them shared.
+        problems: prompts continued with a draft.
+        lessons: problems that target and draft have learnt from.
+        pairs: pairs of tokens of the chi-square test.
+    """
+
+    width: int = 256
+    repeats: int = 5
+    size: int = 128
+    requests: int = 64
+    prompts: int = 16
+    problems: int = 24
+    lessons: int = 6000
+    pairs: int = 20_000
+
+
+SCALES = {
+    "smoke": Scale(width=16, repeats=2, size=32, requests=10, prompts=3, problems=1, lessons=10, pairs=50),
+    "small": Scale(),
+}
+
+
+def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
+    """Run the measurements; what is finished is kept and not run again.
+
+    Args:
+        scale: "smoke" (seconds, no verdict) or "small" (minutes of one core).
+        out: folder for the evidence, its figure and every finished measurement.
+        progress: shows what happens.
+
+    Raises:
+        ConfigError: the scale is "gpu": measure servers there with ``pilothouse engines check``.
+    """
+    if scale not in SCALES:
+        raise ConfigError(
+            "inference-engines has no experiment at GPU scale: start the servers and run 'pilothouse engines check URL'"
+        )
+    started, size = time.perf_counter(), SCALES[scale]
+    shape = TinyShape(
+        width=size.width,
+        layers=4,
+        heads=4,
+        kv_heads=2,
+        head_dim=max(2, size.width // 4),
+        mlp=4 * size.width,
+        context=512,
+    )
+    whole = size.size * 15 // 8
+    policy = network(shape, SeedTree(0) / "network")
+
+    def repeat(name: str, work: Callable[[SeedTree], Mapping[str, Any]]) -> list[dict[str, Any]]:
+        progress.phase(f"inference engines: {name}")
+        runs: list[dict[str, Any]] = []
+        for at in range(size.repeats):
+            facts = {"experiment": name, "seed": at, "size": asdict(size)}
+            node = SeedTree(at) / name
+            runs.append(kept(out / "runs" / f"{name}-{at}.json", facts, lambda node=node: work(node)))
+        return runs
+
+    values = repeat("values", lambda node: keys_and_values(policy, size.size, size.size, node.numpy()))
+    batches = repeat("batching", lambda node: batching(policy, size.requests, 8, node.numpy()))
+    shared = repeat("prefixes", lambda node: prefixes(policy, size.prompts, whole, whole * 4 // 5, node.numpy()))
+    drafted = repeat("drafts", lambda node: drafts(node, size.problems, 48, size.lessons))
+    exact = exactness(size.pairs, (SeedTree(0) / "exactness").torch())
+    found = (
+        *claims.technique_claims(values, batches, shared),
+        *claims.draft_claims(drafted, exact),
+        *claims.selector_claims(),
+    )
+    panel = Panel(
+        "What each technique saves in our engine",
+        "times; dashed: no gain",
+        {
+            "keys and values, seconds": over([run["plain_s"] / run["seconds"] for run in values]),
+            "continuous batching, steps": over([run["static_steps"] / run["steps"] for run in batches]),
+            "continuous batching, seconds": over([run["static_s"] / run["seconds"] for run in batches]),
+            "prefix cache, seconds": over([run["plain_s"] / run["seconds"] for run in shared]),
+            "speculative, tokens a pass": over([run["per_call"] for run in drafted]),
+        },
+        1.0,
+    )
+    figure = panels_figure([panel], out / "claims", title=f"Inference engines, scale {scale}")
+    tables = {"values": values, "batching": batches, "prefixes": shared, "drafts": drafted, "exactness": exact}
+    return Evidence.of("inference-engines", scale, found, tables, figure.name, time.perf_counter() - started)
