@@ -32,7 +32,7 @@ STEPPED = ["beam", "dvts", "mcts", "parallel-tempering", "particle-gibbs", "part
 def outcome(name: str, script: Any, posed: Posed) -> Result | PilothouseError:
     """Run a program to its end; what it refuses must be a sentence."""
     program = Program.build({"name": name, **NEEDED.get(name, {})}).fitted(limit=LIMIT, stop=(".",), step_end="\n")
-    runner = Runner(ScriptedEngine(script), scorers={kind: half for kind in ("value", "outcome")})
+    runner = Runner(ScriptedEngine(script), scorers=dict.fromkeys(("value", "outcome"), half))
     try:
         [result] = runner.run([Job(program, replace(posed, rng=SeedTree(0).numpy()), SeedTree(0))])
     except PilothouseError as error:
