@@ -1,7 +1,9 @@
 """The server under load, on the loopback alone: overhead over the engine, a burst, vanishing clients, idle connections.
 
 The server and the engine that is called directly share a process and a model; clients are a process of their own. Both
-sides answer the same requests, 16 at a time, in alternating rounds. Everything is bounded in number and time.
+sides answer the same requests, 16 at a time, in alternating rounds. Overhead is the median over rounds of served over
+direct, of the median latency and of the processor time that the server's process spends on all its threads: the second
+hardly depends on what else the machine does. Everything is bounded in number and time, in all two to three minutes.
 
     python benchmarks/serving_load.py [--rounds 5] [--requests 48] [--threads 1] [--json]
 """
@@ -208,6 +210,12 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
     return {"p50": statistics.median(seconds), "p99": cuts[98], "count": len(seconds)}
 
 
+def overhead(rounds: dict[str, list[dict[str, float]]], figure: str) -> dict[str, float]:
+    """Return what serving adds to a figure of the rounds, as a share of the direct call's: median, least and most."""
+    ratios = [s[figure] / d[figure] - 1 for s, d in zip(rounds["served"], rounds["direct"], strict=True)]
+    return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
@@ -261,10 +269,11 @@ def phases(
         ways = {"direct": lambda: direct(alone, todo), "served": lambda: order("loop", port, todo)}  # noqa: B023
         for name in sorted(ways, reverse=bool(turn % 2)):
             engine.policy_changed()  # the server is idle: no side finds prompts that the other computed
+            begun = time.process_time()
             found = ways[name]()
+            spent = (time.process_time() - begun) / options.requests
             if turn:  # the first turn warms up
-                rounds[name].append({**percentiles(found["seconds"]), "wall": found["wall"]})
-    ratios = [s["p50"] / d["p50"] for s, d in zip(rounds["served"], rounds["direct"], strict=True)]
+                rounds[name].append({**percentiles(found["seconds"]), "wall": found["wall"], "processor": spent})
     before = held_by(server, rows)
     many = order("burst", port, loads(options.burst, 8, 16, 99))
     after_burst = held_by(server, rows)
@@ -276,8 +285,7 @@ def phases(
     idle = order("idle", port, options.idle, loads(options.requests, options.shortest, options.longest, 95))
     return {
         "rounds": rounds,
-        "overhead": statistics.median(ratios) - 1,
-        "overhead_spread": [min(ratios) - 1, max(ratios) - 1],
+        "overhead": {figure: overhead(rounds, figure) for figure in ("p50", "processor")},
         "burst": {
             "sent": options.burst,
             "answered": many["statuses"].count(200),
@@ -308,15 +316,48 @@ def main() -> None:
     if options.json:
         print(json.dumps(report, indent=2))
         return
-    print(f"{report['parameters']:,} parameters, {report['threads']} thread(s), torch {report['torch']}")
-    print(f"answers of {options.shortest}-{options.longest} tokens, {CONCURRENT} at a time")
-    for name, turns in report["rounds"].items():
-        median = {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
-        print(f"{name:>8}  p50 {median['p50']:.3f} s  p99 {median['p99']:.3f} s  round {median['wall']:.2f} s")
-    low, high = report["overhead_spread"]
-    print(f"overhead of the median latency: {report['overhead']:+.1%} [{low:+.1%}, {high:+.1%}]")
-    for name in ("burst", "vanished", "idle", "held", "ended"):
-        print(f"{name}: {json.dumps(report[name])}")
+    print(table(options, report))
+
+
+def table(options: argparse.Namespace, report: dict[str, Any]) -> str:
+    """Return the report as lines to read."""
+    middle = {
+        name: {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
+        for name, turns in report["rounds"].items()
+    }
+    lines = [
+        f"{report['parameters'] / 1e6:.1f} M parameters, {report['threads']} thread(s), torch {report['torch']}",
+        f"answers of {options.shortest}-{options.longest} tokens, {CONCURRENT} at a time, {options.rounds} rounds of "
+        f"{options.requests} a side",
+        f"{'':28}{'direct':>10}{'served':>10}",
+    ]
+    names = {
+        "p50": "p50 latency, s",
+        "p99": "p99 latency, s",
+        "wall": "a round, s",
+        "processor": "processor s a request",
+    }
+    for key, name in names.items():
+        lines.append(f"{name:28}{middle['direct'][key]:>10.3f}{middle['served'][key]:>10.3f}")
+    for key, name in (("p50", "overhead of median latency"), ("processor", "overhead of processor time")):
+        found = report["overhead"][key]
+        spread = f"[{found['least']:+.1%}, {found['most']:+.1%}]"
+        lines.append(f"{name:28}{found['median']:>+10.1%}  {spread}  (bar: below +5 %)")
+    many, gone, idle, held = (report[name] for name in ("burst", "vanished", "idle", "held"))
+    lines += [
+        f"burst of {many['sent']}: {many['answered']} held and answered (p50 {many['p50']:.2f} s, p99 "
+        f"{many['p99']:.2f} s), {many['refused']} refused with 503",
+        f"{gone['clients']} clients that vanish, {gone['times']} times: {gone['cancelled']} jobs given up",
+        f"{options.idle} idle connections: {idle['open']} open at the end, beside them p50 {idle['p50']:.3f} s, p99 "
+        f"{idle['p99']:.3f} s",
+        f"{'what is held at rest':28}" + "".join(f"{name:>14}" for name in held["before"]),
+    ]
+    stages = {"before": held["before"], "after the burst": held["after burst"], "at the end": held["end"]}
+    stages |= {f"after vanishing {i + 1}": found for i, found in enumerate(held["after vanished"])}
+    for stage, found in stages.items():
+        lines.append(f"{stage:28}" + "".join(f"{value:>14}" for value in found.values()))
+    lines.append("the server ended when it was told to" if report["ended"] else "THE SERVER DID NOT END")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

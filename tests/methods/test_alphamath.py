@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from pilothouse.core.errors import ConfigError
+from pilothouse.core.requests import Value, Valued
+from pilothouse.core.rollouts import Rollouts
 from pilothouse.core.seeds import SeedTree
 from pilothouse.engines.local import LocalEngine
 from pilothouse.methods.base import find_method
@@ -25,7 +27,7 @@ from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.tasks.chain_arithmetic import ChainArithmetic
 from pilothouse.tasks.scorer import ValueHead, Verifier
-from pilothouse.training.collect import attempt
+from pilothouse.training.collect import attempt, flatten
 from pilothouse.training.config import RunConfig, resolve
 from pilothouse.training.loop import Trainer
 from pilothouse.training.prepare import prepare_policy
@@ -137,6 +139,35 @@ def test_every_path_has_a_target_at_the_end_of_each_step(tmp_path: Path) -> None
         assert episode.score is not None
         right = episode.score.reward > 0 and not episode.truncated
         assert episode.segments[-1].value == (1.0 if right else -1.0)
+
+
+def test_the_value_head_learns_its_targets_where_the_search_will_ask(tmp_path: Path) -> None:
+    """Arbitrary targets, one for each of a handful of states: learnt by heart and read through the engine.
+
+    A target one token off, or a state that the search reads elsewhere, would leave them unlearnt.
+    """
+    made = trainer(config(objective="step-value", training={"epochs": 50, "minibatches": 1}), tmp_path)
+    made.config.training.learning_rate = 5e-3
+    attempts = attempt(
+        made.runner, made.config.program, made.policy, made.task, made.task.problems("train")[:4], SeedTree(5)
+    )
+    rollouts = Rollouts.from_episodes(*flatten(attempts), made.length_limit)
+    targets = torch.full_like(rollouts.segment_values, torch.nan)
+    states: dict[tuple[int, ...], float] = {}
+    for row, episode in enumerate(rollouts.episodes):
+        for segment in episode.segments:
+            state = episode.prompt + episode.tokens[: segment.stop]
+            targets[row, segment.stop - 1] = states.setdefault(state, 0.8 if len(states) % 2 else -0.8)
+    assert len(states) >= 6
+    rollouts = made.updater.prepare(rollouts.replace(segment_values=targets))
+    made.updater.update(rollouts, torch.zeros(targets.shape), 0, SeedTree(0))
+    made.engine.policy_changed()
+    for ticket, state in enumerate(states):
+        made.engine.submit(ticket, Value(state))
+    found: dict[int, float] = {}
+    while len(found) < len(states):
+        found |= {ticket: reply.value for ticket, reply, _ in made.engine.poll() if isinstance(reply, Valued)}
+    assert all(abs(found[at] - target) < 0.4 for at, target in enumerate(states.values()))
 
 
 def test_outcomes_come_from_the_verifier_and_values_from_the_head() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import urllib.error
@@ -323,6 +324,42 @@ def test_no_body_is_a_servers_error(server, body, path):
     assert status == 200 or 400 <= status < 500
     if status != 200:
         assert "src/" not in document["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Pilothouse-Method": "no-such-method"},
+        {"X-Pilothouse-Method": "\xff\xfe"},
+        {"X-Pilothouse-Method": "best-of-n\x00"},
+        {"X-Pilothouse-Budget": "4-samples"},  # the server's own method gains nothing from one
+        {"X-Pilothouse-Budget": "-1-samples", "X-Pilothouse-Method": "beam"},
+        {"X-Pilothouse-Budget": "9" * 5000},
+        {"Content-Length": "-5"},
+        {"Content-Length": "many"},
+        {"Content-Type": "multipart/form-data"},
+        {"Transfer-Encoding": "gzip"},
+    ],
+)
+def test_no_header_is_a_servers_error(kit, server, headers):
+    body = json.dumps(fine | {"max_tokens": 2}).replace('"prompt": "1+1="', '"user": "me"').encode()
+    lines = {"Host": "x", "Connection": "close", "Content-Length": str(len(body)), **headers}
+    head = "POST /v1/chat/completions HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    with kit.connect(server) as connection:
+        connection.sendall(head.encode("latin-1") + b"\r\n" + body)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(65536):
+                answer += part
+    assert answer.startswith(b"HTTP/1.1 4"), answer[:200]
+
+
+def test_an_empty_answer_is_an_answer(kit):
+    with kit.serving(kit.scripted(ScriptedEngine(lambda request: ""))) as server:
+        status, document = post(server, {"messages": CHAT})
+        assert status == 200
+        assert document["choices"][0]["message"]["content"] == ""
+        assert said(kit.client(server).completions.create(model="script", prompt="p", stream=True)) == {0: ""}
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,9 @@ class ResampleUntil(Branching):
             tries = yield from self._tries(study, stem)
             chosen = self._choose(tries, posed)
             if chosen is None:
-                study.trace.note("every candidate ended the response: the search for the target stopped there")
+                study.trace.note(
+                    "every candidate ended the response, or filled it: the search for the target stopped there"
+                )
                 break
             reached = chosen.cosine >= self.likeness.threshold or self.pick == "random"
             stem += chosen.replacement + chosen.follow if reached else chosen.replacement
@@ -108,13 +110,16 @@ class ResampleUntil(Branching):
     def _tries(self, study: Study, stem: Stem) -> Generator[list[Request], list[Reply], list[_Try]]:
         """Draw one round and return its scored pairs."""
         (reply,) = yield [study.ask(stem, self.candidates, most=self.candidate_tokens)]
-        heads = _first_sentences(reply, study)
+        heads = [head for head in _first_sentences(reply, study) if not study.full(stem + head[0])]
         requests: list[Request] = [
             study.ask(stem + head, self.continuations, most=self.continuation_tokens) for head, _ in heads
         ]
         replies = (yield requests) if requests else []
         pairs = [
-            (head, tail) for head, reply in zip(heads, replies, strict=True) for tail in _first_sentences(reply, study)
+            (head, tail)
+            for head, reply in zip(heads, replies, strict=True)
+            for tail in _first_sentences(reply, study)
+            if not study.full(stem + head[0] + tail[0])
         ]
         cosines = self.likeness.cosines(self.target, [said for _, (_, said) in pairs]).tolist()
         return [

@@ -62,6 +62,10 @@ class Study:
             stop=how.stop,
         )
 
+    def full(self, stem: Stem) -> bool:
+        """Return whether a stem leaves no room for a continuation within the response's limit."""
+        return 0 < self.how.max_tokens <= len(stem.tokens)
+
     def read(self, sample: Continuation) -> Chain:
         """Return what was sampled, cut into sentences."""
         return Chain.read(Stem.sampled(sample), self.sentences, self.posed.codec)

@@ -230,7 +230,8 @@ class _Tree:
         missing = program.width - len(self.finished)
         if program.fallback.cut == "off" or missing <= 0:
             return []
-        sources = [b for b, reason in zip(self.finished, self.reasons, strict=True) if program.fallback.takes(reason)]
+        ends = zip(self.finished, self.reasons, strict=True)
+        sources = [branch for branch, reason in ends if program.fallback.takes(reason) and branch.path.tokens]
         order = rng.permutation(len(sources))[: -(-missing // program.branch)]
         starts = [self._cut(sources[int(at)]) for at in order]
         made: list[_Branch] = []
