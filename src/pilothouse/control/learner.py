@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,13 +12,13 @@ from pydantic import Field, PrivateAttr
 from torch import Tensor, nn
 
 from pilothouse.control.offline_data import Frame, OfflineData
+from pilothouse.control.saving import DAMAGE, read_settings, read_state, save_state
 from pilothouse.control.transitions import Replay, Transitions
 from pilothouse.core.errors import ConfigError, DivergedError, RunError
 from pilothouse.core.parts import LISTED, Catalogue, Part
 from pilothouse.core.seeds import SeedTree
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
-_SETTINGS, _STATE = "learner.json", "learner.pt"
 
 
 class Learner(Part):
@@ -230,12 +229,7 @@ class Learner(Part):
         Raises:
             RunError: the folder cannot be written.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            torch.save(self.state_dict(), folder / _STATE)
-            (folder / _SETTINGS).write_text(json.dumps(self.model_dump(mode="json"), indent=2))
-        except OSError as error:
-            raise RunError(f"cannot write {folder}: {error}; free space or name another folder") from error
+        save_state(folder, self.model_dump(mode="json"), self.state_dict())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -245,9 +239,9 @@ class Learner(Part):
             RunError: a file is missing or damaged.
         """
         try:
-            learner = cls.build(json.loads((folder / _SETTINGS).read_text()))
-            learner.load_state_dict(torch.load(folder / _STATE, weights_only=True))
-        except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
+            learner = cls.build(read_settings(folder))
+            learner.load_state_dict(read_state(folder))
+        except DAMAGE as error:
             raise RunError(f"cannot read the learner in {folder}: {error}; train it again or name another") from error
         return learner
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,6 +17,7 @@ from pilothouse.control.edm import denoised, edm_loss
 from pilothouse.control.guidance import ActionGuidance
 from pilothouse.control.heun import HeunSampler
 from pilothouse.control.offline_data import OfflineData
+from pilothouse.control.saving import DAMAGE, read_settings, read_state, save_state
 from pilothouse.control.segments import segment_dataset
 from pilothouse.core.errors import ConfigError, DivergedError, RunError
 from pilothouse.core.parts import SLOT, Settings
@@ -25,8 +25,6 @@ from pilothouse.core.seeds import SeedTree
 from pilothouse.policies.ema import EMA
 from pilothouse.policies.normalizer import Normalizer
 from pilothouse.policies.trajectory_networks import ResidualConv, TrajectoryNetwork
-
-_SETTINGS, _STATE = "diffusion.json", "diffusion.pt"
 
 
 class TrajectoryDiffusion(Settings):
@@ -227,12 +225,7 @@ class TrajectoryDiffusion(Settings):
         Raises:
             RunError: the folder cannot be written.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            torch.save(self.state_dict(), folder / _STATE)
-            (folder / _SETTINGS).write_text(json.dumps(self.model_dump(mode="json"), indent=2))
-        except OSError as error:
-            raise RunError(f"cannot write {folder}: {error}; free space or name another folder") from error
+        save_state(folder, self.model_dump(mode="json"), self.state_dict())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -242,9 +235,9 @@ class TrajectoryDiffusion(Settings):
             RunError: a file is missing or damaged.
         """
         try:
-            model = cls.model_validate(json.loads((folder / _SETTINGS).read_text()))
-            model.load_state_dict(torch.load(folder / _STATE, weights_only=True))
-        except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
+            model = cls.model_validate(read_settings(folder))
+            model.load_state_dict(read_state(folder))
+        except DAMAGE as error:
             raise RunError(f"cannot read the diffusion model in {folder}: {error}; train it again") from error
         return model
 

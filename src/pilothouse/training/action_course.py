@@ -16,15 +16,14 @@ from pilothouse.core.parts import validated
 from pilothouse.core.seeds import SeedTree
 from pilothouse.policies.chunk import ChunkPolicy, load_policy
 from pilothouse.policies.ema import EMA
-from pilothouse.reports.action_figures import episodes_figure, learning_figure
-from pilothouse.reports.files import writing
+from pilothouse.reports.action_figures import episodes_figure
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
+from pilothouse.training.acting import conclude_acting, finished_model
 from pilothouse.training.action_config import ActionConfig
 from pilothouse.training.action_evaluation import ActionEvaluation, evaluate_actions
 from pilothouse.training.action_fit import fit_step
 from pilothouse.training.config import overlay
-from pilothouse.training.model_folder import save_model
 from pilothouse.training.optimizer import Optimizer
 from pilothouse.training.steps import Loop
 
@@ -149,30 +148,11 @@ class ActionCourse:
 
     def conclude(self) -> dict[str, Any]:
         """Measure the averaged policy, draw its episodes and save it."""
-        loop, store, config = self.loop, self.loop.store, self.loop.config
+        loop, config = self.loop, self.loop.config
         loop.progress.phase(f"acting in {config.training.eval_episodes} episodes")
-        found = loop.evaluate()
+        how = {"sampler": config.sampler.name, "execute": config.execute}
         with loop.ema.applied():
-            save_model(loop.policy.save, store.path / "model")
-        end = {"step": loop.done, "held_out": found.headline.estimate}
-        end |= {"held_out_low": found.headline.low, "held_out_high": found.headline.high}
-        title = f"{config.method} on {config.task.title}"
-        figures, what = store.path / "figures", "success" if found.success else "return"
-        with writing(figures):
-            figure = learning_figure([*store.metrics(), end], figures / "training", title=title, measured=what)
-            picture = episodes_figure(found.outcomes.trajectories, config.task.plane, figures / "episodes", title=title)
-        return {
-            "kind": config.kind,
-            "finished": True,
-            "method": config.method,
-            "task": config.task.title,
-            "source": config.task.source(),
-            "steps": loop.done,
-            "evaluation": {"sampler": config.sampler.name, "execute": config.execute, **found.to_dict()},
-            "seconds": dict(loop.clock.seconds),
-            "figure": str(figure.relative_to(store.path)),
-            "picture": str(picture.relative_to(store.path)),
-        }
+            return conclude_acting(loop, config, loop.evaluate(), loop.policy.save, how)
 
 
 def evaluate_run(store: RunStore, table: Mapping[str, Any], episodes: int, seed: int) -> dict[str, Any]:
@@ -194,9 +174,7 @@ def evaluate_run(store: RunStore, table: Mapping[str, Any], episodes: int, seed:
     own = store.read_config()
     own.pop("versions", None)
     config = validated(ActionConfig, overlay(own, table), f"the configuration of '{own.get('method')}'")
-    if not (store.path / "model").is_dir():
-        raise RunError(f"run {store.path} is not finished: 'pilothouse train --resume {store.path}' completes it")
-    policy, sampler, node = load_policy(store.path / "model"), config.sampler, SeedTree(seed) / "evaluation"
+    policy, sampler, node = load_policy(finished_model(store)), config.sampler, SeedTree(seed) / "evaluation"
     failed = store.path / "failed-episode"
     found = evaluate_actions(config.task, policy, sampler, config.execute, episodes, node, failed)
     stem = store.path / "figures" / f"episodes-{config.task.title}-{sampler.name}"

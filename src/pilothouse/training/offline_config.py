@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pilothouse.core.parts import SLOT
-from pilothouse.tasks.control import ControlTask
-from pilothouse.training.config import RunSettings
+from pilothouse.training.acting import ActingSettings
 from pilothouse.training.offline_recipe import OfflineLearning
-from pilothouse.training.recipe import LoopSettings
 
 if TYPE_CHECKING:
     from pilothouse.reports.progress import Progress
@@ -17,26 +14,14 @@ if TYPE_CHECKING:
     from pilothouse.training.course import Course
 
 
-class OfflineConfig(OfflineLearning, RunSettings):
+class OfflineConfig(OfflineLearning, ActingSettings):
     """The recipe of an offline method with everything else a run depends on.
 
     Args:
         kind: marks this kind of configuration in ``config.toml``.
-        task: what is acted in.
     """
 
     kind: Literal["offline"] = "offline"
-    task: Annotated[ControlTask, SLOT]
-
-    @property
-    def loop_settings(self) -> LoopSettings:
-        """How long it trains."""
-        return self.training
-
-    @property
-    def task_title(self) -> str:
-        """What to call its task."""
-        return self.task.title
 
     def course(self, store: RunStore, progress: Progress) -> Course:
         """Return the training of an offline learner."""

@@ -19,13 +19,12 @@ from pilothouse.control.trajectory_diffusion import TrajectoryDiffusion
 from pilothouse.core.errors import RunError
 from pilothouse.core.parts import validated
 from pilothouse.core.seeds import SeedTree
-from pilothouse.reports.action_figures import episodes_figure, learning_figure
-from pilothouse.reports.files import writing
+from pilothouse.reports.action_figures import episodes_figure
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
+from pilothouse.training.acting import conclude_acting, finished_model
 from pilothouse.training.action_evaluation import ActionEvaluation, evaluate_actor
 from pilothouse.training.config import overlay
-from pilothouse.training.model_folder import save_model
 from pilothouse.training.offline_config import OfflineConfig
 from pilothouse.training.steps import Loop
 
@@ -159,29 +158,10 @@ class OfflineCourse:
 
     def conclude(self) -> dict[str, Any]:
         """Measure the learner, draw its episodes and save it."""
-        loop, store, config = self.loop, self.loop.store, self.loop.config
+        loop, config = self.loop, self.loop.config
         loop.progress.phase(f"acting in {config.training.eval_episodes} episodes")
         found = loop.evaluate()
-        save_model(self._save, store.path / "model")
-        end = {"step": loop.done, "held_out": found.headline.estimate}
-        end |= {"held_out_low": found.headline.low, "held_out_high": found.headline.high}
-        title = f"{config.method} on {config.task.title}"
-        figures, what = store.path / "figures", "success" if found.success else "return"
-        with writing(figures):
-            figure = learning_figure([*store.metrics(), end], figures / "training", title=title, measured=what)
-            picture = episodes_figure(found.outcomes.trajectories, config.task.plane, figures / "episodes", title=title)
-        return {
-            "kind": config.kind,
-            "finished": True,
-            "method": config.method,
-            "task": config.task.title,
-            "source": config.task.source(),
-            "steps": loop.done,
-            "evaluation": found.to_dict(),
-            "seconds": dict(loop.clock.seconds),
-            "figure": str(figure.relative_to(store.path)),
-            "picture": str(picture.relative_to(store.path)),
-        }
+        return conclude_acting(loop, config, found, self._save)
 
     def _save(self, folder: Path) -> None:
         self.loop.learner.save(folder)
@@ -221,9 +201,7 @@ def evaluate_run(store: RunStore, table: Mapping[str, Any], episodes: int, seed:
     own = store.read_config()
     own.pop("versions", None)
     config = validated(OfflineConfig, overlay(own, table), f"the configuration of '{own.get('method')}'")
-    if not (store.path / "model").is_dir():
-        raise RunError(f"run {store.path} is not finished: 'pilothouse train --resume {store.path}' completes it")
-    learner = Learner.load(store.path / "model")
+    learner = Learner.load(finished_model(store))
     found = measure(config, learner, episodes, SeedTree(seed) / "evaluation", store.path / "failed-episode")
     stem = store.path / "figures" / f"episodes-{config.task.title}"
     title = f"{config.method} on {config.task.title}"
