@@ -150,7 +150,7 @@ class Critic:
 
 
 def explained_variance(rollouts: Rollouts, returns: Float[Tensor, "N T"]) -> float:
-    """Return ``1 - Var(R - V) / Var(R)`` over the trained tokens; NaN when all returns are equal.
+    """Return ``1 - Var(R - V) / Var(R)`` over the trained tokens; NaN when all returns are as good as equal.
 
     Args:
         rollouts: episodes with values.
@@ -159,7 +159,7 @@ def explained_variance(rollouts: Rollouts, returns: Float[Tensor, "N T"]) -> flo
     target = returns[rollouts.train_mask].double()
     spread = target.var(correction=0)
     error = (target - _known(rollouts)[rollouts.train_mask].double()).var(correction=0)
-    return float(1 - error / spread) if spread > 0 else math.nan
+    return float(1 - error / spread) if spread > 1e-12 else math.nan  # rounding leaves equal returns a spread
 
 
 def _known(rollouts: Rollouts) -> Float[Tensor, "N T"]:
