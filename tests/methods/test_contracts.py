@@ -404,7 +404,7 @@ def test_a_method_may_train_nothing(shelf: Path) -> None:
     assert find_method("advice").to_dict()["recipe"] is None
     assert "advice" in methods()
     assert "advice" not in language_methods()
-    with pytest.raises(ConfigError, match="method 'advice' trains nothing"):
+    with pytest.raises(ConfigError, match=r"method 'advice' trains no language policy: .* methods such as grpo do"):
         configured("advice", None, {})
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from pilothouse.core.episodes import ASIDE
 from pilothouse.core.errors import PilothouseError
 from pilothouse.core.problems import Posed
-from pilothouse.core.requests import Continuation, Request, Sample, StopReason, Value
+from pilothouse.core.requests import Continuation, Logprob, Request, Sample, Scored, StopReason, Value
 from pilothouse.core.results import Result
 from pilothouse.core.seeds import SeedTree
 from pilothouse.engines.runner import Job, Runner
@@ -44,13 +45,22 @@ def half(request: Value) -> float:
     return 0.5
 
 
-def nothing(request: Request) -> Continuation:
+def nothing(request: Request) -> Continuation | Scored:
     """The policy ends at once."""
+    if isinstance(request, Logprob):
+        return likely(request)
     return Continuation((), "", (), StopReason.EOS)
 
 
-def endless(request: Request) -> Continuation:
+def likely(request: Logprob) -> Scored:
+    """What is asked about is as likely as anything."""
+    return Scored((-0.5,) * len(request.continuation))
+
+
+def endless(request: Request) -> Continuation | Scored:
     """The policy talks until it is cut off."""
+    if isinstance(request, Logprob):
+        return likely(request)
     assert isinstance(request, Sample)
     assert request.max_tokens is not None, "nothing bounds this request"
     text = "x" * request.max_tokens
@@ -72,7 +82,9 @@ def test_responses_that_never_end_are_capped(name: str, posed: Posed) -> None:
     if isinstance(found, PilothouseError):
         assert name == "resilience"  # which resamples until a sentence differs, and all of these are alike
         return
-    assert all(len(episode.tokens) <= LIMIT for episode in found.episodes)
+    # an aside holds a question with what the policy answered: there only its own tokens are bounded
+    lengths = [sum(e.action_mask) if ASIDE in e.tags else len(e.tokens) for e in found.episodes]
+    assert all(length <= LIMIT for length in lengths)
 
 
 @pytest.mark.parametrize("name", STEPPED)

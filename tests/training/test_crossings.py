@@ -66,6 +66,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "best-of-n": {"n": 4},
         "group": {"n": 4},
         "budgeted-group": {"n": 4, "budgets": [4, 8], "announcements": ["1", "2"]},
+        "prism": {"n": 2, "delta": 1.0},  # so that it always looks twice, and what it samples is there to learn from
         "prefixed-group": {"n": 4, "prefix": "1"},
         "forced-answer": {"n": 4, "force": "="},
         "mcts": {"n_sims": 4, "n_children": 3, "stepping": STEPS},

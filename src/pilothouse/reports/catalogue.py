@@ -21,7 +21,10 @@ def print_methods(cards: Sequence[Card], console: Console) -> None:
     """
     from rich.table import Table
 
-    table = Table("method", "what it does", "source", "claim", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("method", no_wrap=True)
+    for heading in ("what it does", "source", "claim"):
+        table.add_column(heading)
     for card in cards:
         table.add_row(f"[bold]{card.name}[/bold]", card.title, f"{card.source}, {card.year}", card.claim)
     console.print(table)
