@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -197,7 +197,8 @@ class OutlierTruncation(Select):
 
 
 def _kept(rollouts: Rollouts, row: int) -> tuple[int, ...]:
-    return tuple(rollouts.tokens[row, : int(rollouts.lengths[row])].tolist())
+    kept: Any = rollouts.tokens[row, : int(rollouts.lengths[row])]
+    return tuple(kept.tolist())
 
 
 def _judged(rollouts: Rollouts, rows: list[int], verdicts: list[Score]) -> Rollouts:

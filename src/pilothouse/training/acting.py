@@ -15,7 +15,6 @@ from pilothouse.tasks.control import ControlTask
 from pilothouse.training.action_evaluation import ActionEvaluation
 from pilothouse.training.config import RunSettings
 from pilothouse.training.model_folder import save_model
-from pilothouse.training.recipe import LoopSettings
 from pilothouse.training.steps import Loop
 
 
@@ -23,18 +22,10 @@ class ActingSettings(RunSettings):
     """The configuration of a run that learns to act.
 
     Args:
-        kind: marks the kind of configuration in ``config.toml``.
         task: what is acted in.
     """
 
-    kind: str
     task: Annotated[ControlTask, SLOT]
-    training: LoopSettings
-
-    @property
-    def loop_settings(self) -> LoopSettings:
-        """How long it trains."""
-        return self.training
 
     @property
     def task_title(self) -> str:
@@ -45,6 +36,7 @@ class ActingSettings(RunSettings):
 def conclude_acting(
     loop: Loop,
     config: ActingSettings,
+    kind: str,
     found: ActionEvaluation,
     save: Callable[[Path], None],
     how: dict[str, Any] | None = None,
@@ -54,6 +46,7 @@ def conclude_acting(
     Args:
         loop: has taken its steps.
         config: the run's configuration.
+        kind: what ``config.toml`` calls its kind.
         found: what was measured at the end.
         save: writes what acts into a folder that it makes.
         how: further facts of the measurement.
@@ -71,7 +64,7 @@ def conclude_acting(
         figure = learning_figure([*store.metrics(), end], figures / "training", title=title, measured=measured)
         picture = episodes_figure(found.outcomes.trajectories, config.task.plane, figures / "episodes", title=title)
     return {
-        "kind": config.kind,
+        "kind": kind,
         "finished": True,
         "method": config.method,
         "task": config.task.title,

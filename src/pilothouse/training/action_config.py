@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pilothouse.training.acting import ActingSettings
 from pilothouse.training.action_recipe import ActionPolicy
+from pilothouse.training.recipe import LoopSettings
 
 if TYPE_CHECKING:
     from pilothouse.reports.progress import Progress
@@ -22,6 +23,11 @@ class ActionConfig(ActionPolicy, ActingSettings):
     """
 
     kind: Literal["actions"] = "actions"
+
+    @property
+    def loop_settings(self) -> LoopSettings:
+        """How long it trains."""
+        return self.training
 
     def course(self, store: RunStore, progress: Progress) -> Course:
         """Return the training of a policy that acts."""

@@ -152,7 +152,7 @@ class ActionCourse:
         loop.progress.phase(f"acting in {config.training.eval_episodes} episodes")
         how = {"sampler": config.sampler.name, "execute": config.execute}
         with loop.ema.applied():
-            return conclude_acting(loop, config, loop.evaluate(), loop.policy.save, how)
+            return conclude_acting(loop, config, config.kind, loop.evaluate(), loop.policy.save, how)
 
 
 def evaluate_run(store: RunStore, table: Mapping[str, Any], episodes: int, seed: int) -> dict[str, Any]:

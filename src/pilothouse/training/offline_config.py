@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pilothouse.training.acting import ActingSettings
 from pilothouse.training.offline_recipe import OfflineLearning
+from pilothouse.training.recipe import LoopSettings
 
 if TYPE_CHECKING:
     from pilothouse.reports.progress import Progress
@@ -22,6 +23,11 @@ class OfflineConfig(OfflineLearning, ActingSettings):
     """
 
     kind: Literal["offline"] = "offline"
+
+    @property
+    def loop_settings(self) -> LoopSettings:
+        """How long it trains."""
+        return self.training
 
     def course(self, store: RunStore, progress: Progress) -> Course:
         """Return the training of an offline learner."""

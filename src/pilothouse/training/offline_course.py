@@ -161,7 +161,7 @@ class OfflineCourse:
         loop, config = self.loop, self.loop.config
         loop.progress.phase(f"acting in {config.training.eval_episodes} episodes")
         found = loop.evaluate()
-        return conclude_acting(loop, config, found, self._save)
+        return conclude_acting(loop, config, config.kind, found, self._save)
 
     def _save(self, folder: Path) -> None:
         self.loop.learner.save(folder)
