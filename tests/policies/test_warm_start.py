@@ -136,6 +136,13 @@ def test_key_changes_with_all_that_decides_the_weights() -> None:
     assert len({content_key(*case) for case in [base, *changes]}) == 1 + len(changes)
 
 
+def test_a_policy_with_a_value_head_has_a_key_of_its_own() -> None:
+    """The head's bias is a single number without dimensions."""
+    plain, headed = (tiny_policy("0123456789+=", 0, "nano", value_head=head) for head in (False, True))
+    keys = {content_key(policy, [], WarmStart(), 0) for policy in (plain, headed)}
+    assert len(keys) == 2
+
+
 def test_a_cache_that_cannot_be_written_costs_a_warning(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

@@ -78,7 +78,7 @@ def content_key(policy: CausalPolicy, problems: Sequence[Problem], settings: War
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
     for name, weight in policy.modules().named_parameters():
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)} {weight.requires_grad}".encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
