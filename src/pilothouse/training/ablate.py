@@ -16,7 +16,7 @@ from pilothouse.reports.files import dumps
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.reports.statistics import Interval, paired_difference
-from pilothouse.training.config import RunConfig, nested, overlay
+from pilothouse.training.config import RunConfig, RunSettings, nested, overlay
 from pilothouse.training.run import resume, train
 
 
@@ -115,7 +115,7 @@ def ablate(
     return Ablation(base.method, base.task.name, switch, seeds, settings.steps, settings.eval_samples, rows)
 
 
-def run_folder(config: RunConfig, folder: Path) -> Path:
+def run_folder(config: RunSettings, folder: Path) -> Path:
     """Return the folder that ``run_once`` uses.
 
     Args:
@@ -126,7 +126,7 @@ def run_folder(config: RunConfig, folder: Path) -> Path:
     return folder.with_name(f"{folder.name}-{hashlib.sha256(table.encode()).hexdigest()[:8]}")
 
 
-def run_once(config: RunConfig, folder: Path, progress: Progress) -> dict[str, Any]:
+def run_once(config: RunSettings, folder: Path, progress: Progress) -> dict[str, Any]:
     """Return the result of a run that is made, continued, or read back, whichever it needs.
 
     Args:

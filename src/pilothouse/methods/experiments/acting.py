@@ -18,8 +18,8 @@ from pilothouse.policies.chunk import ChunkPolicy, load_policy
 from pilothouse.reports.cells import kept
 from pilothouse.reports.progress import Progress
 from pilothouse.tasks.control import ControlTask
+from pilothouse.training.ablate import run_folder, run_once
 from pilothouse.training.action_evaluation import evaluate_actions
-from pilothouse.training.run import resume, train
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,20 @@ class Arm:
     execute: int = 1
 
 
-def trained(method: str, table: Mapping[str, Any], folder: Path, progress: Progress) -> ChunkPolicy:
-    """Return the policy that a run in ``folder`` made: read back when finished, continued when begun.
+def trained(
+    method: str, table: Mapping[str, Any], folder: Path, progress: Progress
+) -> tuple[ChunkPolicy, dict[str, Any]]:
+    """Return a run's policy and result: read back when finished with the same settings, continued when begun.
 
     Args:
         method: whose recipe is trained.
         table: settings over the recipe's own, task included.
-        folder: the run's own.
+        folder: the run's own, to whose name ``run_folder`` adds.
         progress: shows what happens.
     """
-    if not (folder / "model").is_dir():
-        if (folder / "checkpoints").is_dir():
-            resume(folder, None, progress)
-        else:
-            train(configured(method, None, table), folder, progress)
-    return load_policy(folder / "model")
+    config = configured(method, None, table)
+    result = run_once(config, folder, progress)
+    return load_policy(run_folder(config, folder) / "model"), result
 
 
 def summary(figures: Mapping[str, Any]) -> dict[str, Any]:

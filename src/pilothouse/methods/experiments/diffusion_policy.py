@@ -65,7 +65,7 @@ def _training(size: Scale, seed: int, folder: Path, progress: Progress) -> dict[
     plain = {**facts, "objective": "regression", "sampler": "regression"}
     progress.phase(f"training {seed + 1} of {size.seeds}")
     policies = {
-        name: trained("diffusion-policy", table, folder / run, progress)
+        name: trained("diffusion-policy", table, folder / run, progress)[0]
         for name, table, run in (("", facts, f"seed-{seed}"), (MEAN, plain, f"regression-{seed}"))
     }
     node, cells = SeedTree(seed) / "claims", folder / f"seed-{seed}-base"

@@ -20,12 +20,11 @@ from pilothouse.methods.experiments.ebt_policy.arms import (
     LONGER,
     STEPS,
     Design,
+    policy_of,
     run_arm,
-    run_folder,
 )
 from pilothouse.methods.experiments.ebt_policy.signal import signal_figures
 from pilothouse.methods.experiments.measured import over
-from pilothouse.policies.chunk import load_policy
 from pilothouse.policies.energy_chunk import EnergyChunkPolicy
 from pilothouse.reports.cells import kept
 from pilothouse.reports.figures import Panel, panels_figure
@@ -71,7 +70,7 @@ def _signal(design: Design, seed: int, runs: Path) -> dict[str, Any]:
     facts = {"config": config.model_dump(mode="json"), "states": design.states}
 
     def work() -> dict[str, Any]:
-        policy = load_policy(run_folder(runs, ENERGY, seed) / "model")
+        policy = policy_of(design, ENERGY, seed, runs)
         assert isinstance(policy, EnergyChunkPolicy)
         return signal_figures(policy, config.task, design.demonstrations, design.states, seed)
 
@@ -84,7 +83,7 @@ def _latency(design: Design, seed: int, runs: Path) -> dict[str, Any]:
     facts = {arm: design.config(ARMS[arm], seed).model_dump(mode="json") for arm in arms}
 
     def work() -> dict[str, float]:
-        policies = {arm: load_policy(run_folder(runs, arm, seed) / "model") for arm in arms}
+        policies = {arm: policy_of(design, arm, seed, runs) for arm in arms}
         plans = {name: (policies[arm], samplers[name]) for arm, names in arms.items() for name in names}
         return latencies(plans, design.repeats)
 

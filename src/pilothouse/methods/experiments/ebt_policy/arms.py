@@ -17,11 +17,11 @@ from pilothouse.control.samplers import DDIM, DDPM, Sampler
 from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.base import configured
 from pilothouse.methods.experiments.acting import Arm, measured, trained
-from pilothouse.policies.chunk import ChunkPolicy
+from pilothouse.policies.chunk import ChunkPolicy, load_policy
 from pilothouse.reports.cells import kept
 from pilothouse.reports.progress import Progress
-from pilothouse.reports.runs import RunStore
 from pilothouse.tasks.pick_lift import PickLift
+from pilothouse.training.ablate import run_folder
 from pilothouse.training.action_config import ActionConfig
 
 EXECUTE = 8
@@ -150,9 +150,10 @@ def run_arm(design: Design, name: str, seed: int, out: Path, progress: Progress)
         out: keeps its run and a file for each sampler.
         progress: shows what happens.
     """
-    arm, stem = ARMS[name], run_folder(out, name, seed)
+    arm, stem = ARMS[name], _stem(out, name, seed)
     progress.say(f"seed {seed + 1} of {design.seeds}, {name}")
-    config, policy = design.config(arm, seed), trained(arm.method, design.table(arm, seed), stem, progress)
+    config = design.config(arm, seed)
+    policy, result = trained(arm.method, design.table(arm, seed), stem, progress)
     facts, node = config.model_dump(mode="json"), SeedTree(seed) / "held-out"
     rows: dict[str, Any] = {}
     for key, sampler in arm.samplers.items():
@@ -162,12 +163,15 @@ def run_arm(design: Design, name: str, seed: int, out: Path, progress: Progress)
         if key in PUSHED:
             cell = cell.with_name(f"pushed-{cell.name}")
             rows[key] |= kept(cell, {**facts, "push": PUSH}, lambda s=sampler: _pushed(design, s, policy, config, node))
-    seconds = RunStore.open(stem).read_result()["seconds"]
-    return {"update_seconds": seconds["update"], "samplers": rows}
+    return {"update_seconds": result["seconds"]["update"], "samplers": rows}
 
 
-def run_folder(out: Path, name: str, seed: int) -> Path:
-    """Return where the run of one training is kept."""
+def policy_of(design: Design, name: str, seed: int, out: Path) -> ChunkPolicy:
+    """Return the policy of a training that ``run_arm`` finished."""
+    return load_policy(run_folder(design.config(ARMS[name], seed), _stem(out, name, seed)) / "model")
+
+
+def _stem(out: Path, name: str, seed: int) -> Path:
     return out / f"{name.replace(', ', '-').replace(' ', '-')}-seed-{seed}"
 
 

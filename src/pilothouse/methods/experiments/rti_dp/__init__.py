@@ -78,7 +78,7 @@ def _training(size: Scale, seed: int, folder: Path, progress: Progress) -> dict[
     """One training, and every arm's figures with it."""
     progress.phase(f"training {seed + 1} of {size.seeds}")
     facts = {"task": "pick-lift", "seed": seed, **size.table}
-    policy = trained("diffusion-policy", facts, folder / f"seed-{seed}", progress)
+    policy, _ = trained("diffusion-policy", facts, folder / f"seed-{seed}", progress)
     cells, node = folder / f"seed-{seed}-arms", SeedTree(seed) / "claims"
     found: dict[str, dict[str, Any]] = {}
     for number, (name, arm) in enumerate(ARMS.items()):
