@@ -10,12 +10,14 @@ from cyclopts import CycloptsError
 from rich.console import Console
 
 from pilothouse.cli import (  # noqa: F401 - each joins its commands to the application
+    claims,
     compare,
     debias,
     engines,
     gate,
     look,
     measure,
+    reproduce,
     search,
     serve,
     train,

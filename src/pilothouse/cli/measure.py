@@ -1,13 +1,8 @@
-"""``pilothouse eval`` and ``pilothouse reproduce``."""
+"""``pilothouse eval``."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from rich.console import Console
-
 from pilothouse.cli.app import Json, Settings, app, emit, line, plain_output
-from pilothouse.core.errors import ConfigError, nearest
 
 
 @app.command(name="eval")
@@ -61,31 +56,3 @@ def evaluate(
         f"over {found['problems']} problems x {samples}, {found['length']:.1f} tokens a response, "
         f"{found['truncated']:.1%} truncated, {sum(found['errors'].values())} verifier errors"
     )
-
-
-@app.command
-def reproduce(method: str, /, *, scale: str = "small", out: Path | None = None, as_json: Json = False) -> None:
-    """Run the experiment behind a method's claim; writes JSON and a figure.
-
-    Args:
-        method: Which method.
-        scale: 'smoke' takes seconds and gives no verdict, 'small' (the default) minutes on a CPU, 'gpu' a GPU.
-        out: Folder for the evidence; by default runs/reproduce-METHOD-SCALE.
-        as_json: Print the evidence as one JSON document on standard output.
-    """
-    from pilothouse.methods.base import SCALES, find_method
-    from pilothouse.reports.evidence import print_evidence, write_evidence
-    from pilothouse.reports.progress import make_progress
-
-    if scale not in SCALES:
-        raise ConfigError(f"unknown scale '{scale}'{nearest(scale, SCALES)}")
-    found = find_method(method)
-    folder = out or Path("runs") / f"reproduce-{method}-{scale}"
-    with plain_output(as_json):
-        evidence = found.reproduce(scale, folder, make_progress())
-        path = write_evidence(evidence, folder)
-    if as_json:
-        emit(evidence.to_dict())
-    else:
-        print_evidence(evidence, found.card, Console())
-        line(f"written to {path}")

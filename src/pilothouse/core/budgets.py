@@ -1,4 +1,4 @@
-"""A budget names its unit: so many whole responses, or so many sampled tokens."""
+"""A budget names its unit: so many whole responses, so many sampled tokens, or so much time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pilothouse.core.errors import ConfigError
 Unit: TypeAlias = Literal["samples", "tokens"]
 
 _FORM = re.compile(r"(\d+(?:\.\d+)?)([kM]?)-?(samples?|tokens?)?")
+_TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(-core)?")
 _FACTOR = {"": 1, "k": 1_000, "M": 1_000_000}
 
 
@@ -63,6 +64,33 @@ class Budget:
     def __str__(self) -> str:
         """Return the text that ``parse`` reads."""
         return f"{self.amount}-{self.unit}"
+
+
+@dataclass(frozen=True)
+class TimeBudget:
+    """How long something may take.
+
+    Args:
+        seconds: above 0.
+        of: "clock" (as time passes) or "core" (time that processor cores spend on it, added up).
+    """
+
+    seconds: float
+    of: Literal["clock", "core"]
+
+    @staticmethod
+    def parse(text: str) -> TimeBudget:
+        """Return the budget that ``2h``, ``90m``, ``1h30m`` or ``45s`` stands for; ``2h-core`` counts processor time.
+
+        Raises:
+            ConfigError: the text is not such a budget, or it is 0.
+        """
+        match = _TIME.fullmatch(text.strip())
+        hours, minutes, seconds = (float(part or 0) for part in match.groups()[:3]) if match else (0.0, 0.0, 0.0)
+        total = 3600 * hours + 60 * minutes + seconds
+        if match is None or total <= 0:
+            raise ConfigError(f"'{text}' is not a time: write it like 2h, 90m or 1h30m, or 2h-core for processor time")
+        return TimeBudget(total, "core" if match[4] else "clock")
 
 
 def divided(samples: int, parts: int, what: str, *, least: int = 1) -> int:

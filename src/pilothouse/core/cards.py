@@ -94,6 +94,9 @@ class Evidence:
         seconds: wall-clock seconds it took.
         command: the command that repeats it.
         figure: path of the figure, relative to the output folder.
+        date: day it was measured, such as "2026-11-27"; empty where it was not recorded, as in the next two.
+        machine: class of the machine: cores, architecture, accelerator.
+        versions: of Pilothouse, Python and the packages that compute, by name.
     """
 
     method: str
@@ -104,6 +107,14 @@ class Evidence:
     seconds: float = 0.0
     command: str = ""
     figure: str = ""
+    date: str = ""
+    machine: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def reached(self) -> int:
+        """How many of the claims reached their bars."""
+        return sum(claim.passed for claim in self.claims)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evidence for JSON."""

@@ -13,8 +13,8 @@ from pilothouse.methods.experiments.measured import POINTS, claim, data_folder, 
 from pilothouse.reports.figures import intervals_figure
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.statistics import Interval
+from pilothouse.training.ablate import run_once
 from pilothouse.training.config import resolve
-from pilothouse.training.run import train
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,7 @@ def training_gain(name: str) -> Reproduce:
 def _run(name: str, size: Scale, seed: int, out: Path, progress: Progress) -> dict[str, Any]:
     progress.say(f"{name}: seed {seed + 1} of {size.seeds}")
     config = resolve(name, find_method(name).policy_gradient, size.table, {"seed": seed})
-    folder = out / time.strftime(f"seed-{seed}-%Y%m%d-%H%M%S")
-    return train(config, folder, progress).result
+    return run_once(config, out / f"seed-{seed}", progress)
 
 
 def _interval(figures: dict[str, Any]) -> Interval:

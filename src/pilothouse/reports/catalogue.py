@@ -48,7 +48,7 @@ def print_method(method: Mapping[str, Any], console: Console) -> None:
             console.print(f"[bold]{key}[/bold]  {method[key]}", highlight=False)
     if method["recipe"] is None:
         return
-    console.print("\n[bold]every setting[/bold], each an option: steps under [training] is --training.steps")
+    console.print("\n[bold]every setting[/bold], each an option: steps under \\[training] is --training.steps")
     console.print(Syntax(tomli_w.dumps(without_none(method["recipe"])), "toml", background_color="default"))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pilothouse.core.cards import Card, Claim, Evidence, Verdict
 from pilothouse.core.errors import RunError
+from pilothouse.reports.claims import COLOURS
 from pilothouse.reports.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -74,14 +75,19 @@ def print_evidence(evidence: Evidence, card: Card, console: Console) -> None:
     levels = sorted({claim.level for claim in evidence.claims if claim.level})
     if levels:
         console.print(f"brackets: {', '.join(f'{100 * level:g} %' for level in levels)} intervals", style="dim")
-    colour = {Verdict.REPRODUCED: "green", Verdict.PARTLY: "yellow", Verdict.NOT: "red"}.get(evidence.verdict, "")
+    colour = COLOURS.get(evidence.verdict, "")
     console.print(Text.assemble("verdict ", (str(evidence.verdict), colour)))
     if evidence.command:
         console.print(f"repeat  {evidence.command}", markup=False, highlight=False, soft_wrap=True)
 
 
 def measured(claim: Claim) -> str:
-    """Return a claim's figure with unit and interval, such as ``"4.2 points [1.1, 7.3]"``; "?" is an unbounded end."""
+    """Return a claim's figure with unit and interval, such as ``"4.2 points [1.1, 7.3]"``.
+
+    An unbounded end is "?"; a claim that nothing could be measured of has "none".
+    """
+    if math.isnan(claim.measured):
+        return "none"
     figure = f"{claim.measured:.4g} {claim.unit}".rstrip()
     if not claim.level:
         return figure

@@ -130,12 +130,13 @@ def print_ablation(table: Mapping[str, Any], console: Console) -> None:
     console.print("after training, sampled; in brackets 95 % intervals over seeds", style="dim", highlight=False)
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]], *, padded: bool = True) -> str:
     """Return a Markdown table, padded so that its source reads well; columns of numbers are set to the right.
 
     Args:
         header: names of the columns.
         rows: cells, as many as there are columns.
+        padded: otherwise cells are as wide as they are, for tables with sentences in them.
 
     Raises:
         ValueError: a row has another number of cells than the header.
@@ -144,7 +145,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
     if any(len(row) != len(header) for row in cells):
         raise ValueError(f"every row needs {len(header)} cells, one for each column")
     columns = list(zip(*cells, strict=True))
-    widths = [max(3, *map(len, column)) for column in columns]
+    widths = [max(3, *map(len, column)) if padded else 3 for column in columns]
     right = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(header))]
     rule = ["-" * (w - 1) + ":" if r else "-" * w for w, r in zip(widths, right, strict=True)]
     lines = [[c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)] for row in cells]

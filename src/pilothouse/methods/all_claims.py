@@ -1,0 +1,170 @@
+"""Every method's claim under one budget of time: the cheapest first, what is measured kept, what fails told.
+
+Each experiment runs in a process of its own, so that one that crashes or runs out of memory costs only itself.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pilothouse import __version__
+from pilothouse.core.budgets import TimeBudget
+from pilothouse.core.cards import Evidence
+from pilothouse.core.errors import PilothouseError, RunError
+from pilothouse.methods.base import Method
+from pilothouse.methods.measuring import (
+    check_scale,
+    checkout_evidence,
+    claim_folder,
+    evidence_file,
+    gather,
+    set_aside,
+)
+from pilothouse.reports.evidence import read_evidence
+from pilothouse.reports.progress import Progress, duration
+
+#: Runs an experiment (method's name, scale, folder, progress) within so many seconds (``None``: as many as it takes).
+Apart: TypeAlias = Callable[[str, str, Path, Progress, float | None], None]
+
+
+class OutOfTime(PilothouseError):
+    """The budget ended in the middle of an experiment."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one method.
+
+    Args:
+        method: its name.
+        state: "kept" (measured before), "measured", "failed" or "left".
+        evidence: what was measured; ``None`` if it failed or was left.
+        reason: why there is none.
+    """
+
+    method: str
+    state: str
+    evidence: Evidence | None = None
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON, without the raw figures."""
+        found = self.evidence.to_dict() if self.evidence else {}
+        return {"method": self.method, "state": self.state, "reason": self.reason, **found, "tables": None}
+
+
+@dataclass(frozen=True)
+class AllClaims:
+    """The claims of many methods, measured one after the other.
+
+    Args:
+        methods: by name.
+        scale: of every experiment.
+        out: keeps a folder for each of them.
+        budget: all of them together; ``None`` for no limit.
+        apart: runs one of them.
+    """
+
+    methods: Mapping[str, Method]
+    scale: str
+    out: Path
+    budget: TimeBudget | None
+    apart: Apart
+
+    def run(self, progress: Progress, outcomes: list[Outcome], *, fresh: bool = False) -> None:
+        """Measure what is not measured yet, from the cheapest on.
+
+        Args:
+            progress: shows what happens.
+            outcomes: receives what came of each method as soon as it is known, so that an interrupt loses nothing.
+            fresh: measure again what is measured; what was there is set aside.
+
+        Raises:
+            ConfigError: there is no such scale.
+            KeyboardInterrupt: the user stopped it; calling it again continues.
+        """
+        check_scale(self.scale)
+        if fresh:
+            for name in self.methods:
+                set_aside(claim_folder(self.out, name, self.scale))
+        known = self.known()
+        for name in self.methods:
+            if name in known:
+                outcomes.append(Outcome(name, "kept", known[name]))
+        if known:
+            progress.say(f"measured before and kept, --fresh repeats: {', '.join(known)}")
+        expected = self.expected()
+        waiting = order([name for name in self.methods if name not in known], expected)
+        purse = _Purse(self.budget)
+        for number, name in enumerate(waiting, 1):
+            cost = expected.get(name)
+            told = "not measured before" if cost is None else f"took {duration(cost)} before"
+            progress.phase(f"{number} of {len(waiting)}: {name}, {told}")
+            outcomes.append(self._one(name, cost, purse, progress))
+            if outcomes[-1].reason:
+                progress.warn(f"{name}: {outcomes[-1].reason}")
+
+    def known(self) -> dict[str, Evidence]:
+        """Return what this version has measured in the folder; files that hold no evidence count as none."""
+        found: dict[str, Evidence] = {}
+        for name in self.methods:
+            path = evidence_file(claim_folder(self.out, name, self.scale), name, self.scale)
+            try:
+                evidence = read_evidence(path) if path else None
+            except RunError:
+                continue
+            if evidence and evidence.versions.get("pilothouse") == __version__:
+                found[name] = evidence
+        return found
+
+    def expected(self) -> dict[str, float]:
+        """Return the seconds that stored evidence names, by method: what was published with the library."""
+        return {name: found.seconds for name, found in gather(self.methods, "small", checkout_evidence()).items()}
+
+    def _one(self, name: str, cost: float | None, purse: _Purse, progress: Progress) -> Outcome:
+        left = purse.left()
+        if left is not None and left <= 0:
+            return Outcome(name, "left", reason="the budget is spent")
+        if left is not None and cost is not None and self.scale == "small" and cost > left:
+            return Outcome(
+                name, "left", reason=f"took {duration(cost)} before, {duration(left)} of the budget are left"
+            )
+        folder = claim_folder(self.out, name, self.scale)
+        limit = left if self.budget and self.budget.of == "clock" else None
+        try:
+            self.apart(name, self.scale, folder, progress, limit)
+            return Outcome(name, "measured", read_evidence(folder / f"{name}-{self.scale}.json"))
+        except OutOfTime as error:
+            return Outcome(name, "left", reason=str(error))
+        except PilothouseError as error:
+            return Outcome(name, "failed", reason=str(error))
+
+
+def order(names: list[str], seconds: Mapping[str, float]) -> list[str]:
+    """Return methods from the cheapest to the dearest, then those of which no cost is known, by name."""
+    return sorted(names, key=lambda name: (name not in seconds, seconds.get(name, 0.0), name))
+
+
+class _Purse:
+    """What is left of a budget since it was made."""
+
+    def __init__(self, budget: TimeBudget | None) -> None:
+        self._budget, self._start = budget, self._now(budget)
+
+    def left(self) -> float | None:
+        """Seconds, ``None`` for no limit."""
+        if self._budget is None:
+            return None
+        return self._budget.seconds - (self._now(self._budget) - self._start)
+
+    @staticmethod
+    def _now(budget: TimeBudget | None) -> float:
+        if budget is None or budget.of == "clock":
+            return time.monotonic()
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)  # children that have ended
+        return used.ru_utime + used.ru_stime
