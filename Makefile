@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DATA ?=
 STEPS ?= 150
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint docs bench clean
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,10 +27,15 @@ demo: install  ## train a tiny policy on GSM8K's calculations and show what it l
 test: install  ## run the tests, on up to four processors
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
 
-lint: install  ## formatting, style and types
+lint: install  ## formatting, style, types and the documentation's links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(BIN)/mkdocs build --quiet
+
+docs: install  ## make the pages that come from evidence and cards, then the site in site/
+	$(BIN)/pilothouse claims --write docs
+	$(BIN)/mkdocs build --quiet
 
 bench: install  ## the comparisons with peers (installs them into .venv)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
@@ -40,4 +45,4 @@ bench: install  ## the comparisons with peers (installs them into .venv)
 	$(BIN)/python benchmarks/credit_overhead.py
 
 clean:  ## remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis site

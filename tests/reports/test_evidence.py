@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 
 from pilothouse.core.cards import Card, Claim, Evidence, Verdict
 from pilothouse.core.errors import RunError
+from pilothouse.reports.claims import Row, print_claims
 from pilothouse.reports.evidence import measured, print_evidence, read_evidence, write_evidence
 
 GAIN = Claim("learns [more] than chance", "gain > 0", 4.25, 1.1, 7.3, 0.95, True, "points", 5, "seed 3 was slow")
@@ -52,6 +54,28 @@ def test_table_shows_claim_bar_figure_and_verdict(console):
     for piece in ("learns [more] than chance", "gain > 0", "reached", "missed", "95 % intervals", "reproduce lite-ppo"):
         assert piece in text
     assert "verdict partly reproduced" in text
+
+
+def test_evidence_written_before_it_had_a_date_reads(tmp_path):
+    path = write_evidence(EVIDENCE, tmp_path)
+    table = json.loads(path.read_text())
+    for name in ("date", "machine", "versions"):
+        del table[name]
+    path.write_text(json.dumps(table))
+    assert read_evidence(path) == EVIDENCE
+    assert (EVIDENCE.date, EVIDENCE.machine, EVIDENCE.versions, EVIDENCE.reached) == ("", "", {}, 1)
+
+
+def test_a_claim_of_which_nothing_could_be_measured_has_none():
+    assert measured(Claim("s", "b", math.nan, math.nan, math.nan, 0.0, False, "times", 0)) == "none"
+
+
+def test_many_claims_in_one_table(console):
+    rows = [Row("lite-ppo", EVIDENCE), Row("grpo", None, "the budget is spent"), Row("ppo", None, "no [disk]", True)]
+    print_claims(rows, console, title="claims")
+    text = console.file.getvalue()
+    for piece in ("partly reproduced", "1 of 2", "12 s", "not measured", "the budget is spent", "failed", "no [disk]"):
+        assert piece in text
 
 
 def test_measured_has_unit_and_interval_unless_exact():

@@ -22,6 +22,7 @@ Start with one of:
 
   pilothouse doctor                        what this machine can do
   pilothouse methods                       what there is, and what each claims
+  pilothouse claims                        what came of each claim here
   pilothouse tasks                         where problems come from
   pilothouse train grpo --task gsm8k-calc  train a tiny policy on a laptop
   pilothouse train --help                  bring your own data, reward and model

@@ -38,7 +38,7 @@ def claims(
     from pilothouse.reports.claims import Row, print_claims
 
     check_scale(scale)
-    methods, folder = all_methods(), evidence or checkout_evidence() or Path("runs")
+    methods, folder = all_methods(), evidence or (write / "methods" if write else checkout_evidence()) or Path("runs")
     found = gather(methods, scale, folder)
     if not found and not write:
         raise ConfigError(

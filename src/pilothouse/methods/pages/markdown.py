@@ -33,7 +33,11 @@ def replace_block(page: str, block: str, comment: tuple[str, str] = ("<!-- ", " 
         ConfigError: the block begins and does not end, or there are several.
     """
     start, end = (f"{comment[0]}{mark}{comment[1]}" for mark in (_START, _END))
-    text = f"{start}\n{block.rstrip()}\n{end}" if comment[0].lstrip().startswith("#") else f"{start}\n\n{block.strip()}\n\n{end}"
+    text = (
+        f"{start}\n{block.rstrip()}\n{end}"
+        if comment[0].lstrip().startswith("#")
+        else f"{start}\n\n{block.strip()}\n\n{end}"
+    )
     if start not in page and end not in page:
         return f"{page.rstrip()}\n\n{text}\n"
     if page.count(start) != 1 or page.count(end) != 1 or page.index(end) < page.index(start):
