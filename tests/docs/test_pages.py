@@ -44,14 +44,13 @@ def test_a_verdict_follows_from_its_claims(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", EVIDENCE, ids=lambda path: path.name)
-def test_a_page_quotes_the_verdict_and_the_bars_of_its_evidence(path: Path) -> None:
+def test_what_a_page_says_by_hand_of_verdict_and_bars_is_what_the_evidence_says(path: Path) -> None:
     evidence = read_evidence(path)
-    text = " ".join((DOCS / "methods" / f"{evidence.method}.md").read_text().split())
-    by_hand = text.split("<!-- made by")[0]
-    assert f"**{evidence.verdict}**" in by_hand
-    told = re.search(r"(\d+) of (?:the )?(\d+) (?:bars reached|claims that could be measured)", by_hand)
-    assert told, "how many bars?"
-    assert (int(told[1]), int(told[2])) == (evidence.reached, len(evidence.claims))
+    by_hand = " ".join((DOCS / "methods" / f"{evidence.method}.md").read_text().split("<!-- made by")[0].split())
+    assert set(re.findall(r"\*\*((?:partly |not )?reproduced)\*\*", by_hand)) <= {str(evidence.verdict)}
+    told = re.findall(r"(\d+) of (?:the )?(\d+) (?:bars reached|claims that could be measured)", by_hand)
+    assert {tuple(map(int, pair)) for pair in told} <= {(evidence.reached, len(evidence.claims))}
+    assert "not measured yet" not in by_hand.lower(), "it is"
 
 
 def test_every_evidence_is_in_the_list_of_methods_with_its_verdict_and_bars() -> None:
@@ -72,8 +71,6 @@ def test_every_method_has_a_page_with_its_sections(name: str) -> None:
     assert any(heading.startswith("The claim") for heading in headings)
     assert "Reference" in headings
     assert re.search(rf"pilothouse \w+ (\w+ )?{name}\b", text), "how is it called?"
-    if EVIDENCE and (DOCS / "methods" / f"{name}-small.json").is_file():
-        assert f"({name}-small.json)" in text, "link the figures"
 
 
 def slugs(text: str) -> set[str]:

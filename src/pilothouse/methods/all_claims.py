@@ -8,6 +8,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,7 +22,6 @@ from pilothouse.methods.measuring import (
     check_scale,
     checkout_evidence,
     claim_folder,
-    evidence_file,
     gather,
     set_aside,
 )
@@ -89,6 +89,7 @@ class AllClaims:
             KeyboardInterrupt: the user stopped it; calling it again continues.
         """
         check_scale(self.scale)
+        expected = self.expected()
         if fresh:
             for name in self.methods:
                 set_aside(claim_folder(self.out, name, self.scale))
@@ -98,7 +99,6 @@ class AllClaims:
                 outcomes.append(Outcome(name, "kept", known[name]))
         if known:
             progress.say(f"measured before and kept, --fresh repeats: {', '.join(known)}")
-        expected = self.expected()
         waiting = order([name for name in self.methods if name not in known], expected)
         purse = _Purse(self.budget)
         for number, name in enumerate(waiting, 1):
@@ -110,21 +110,22 @@ class AllClaims:
                 progress.warn(f"{name}: {outcomes[-1].reason}")
 
     def known(self) -> dict[str, Evidence]:
-        """Return what this version has measured in the folder; files that hold no evidence count as none."""
-        found: dict[str, Evidence] = {}
-        for name in self.methods:
-            path = evidence_file(claim_folder(self.out, name, self.scale), name, self.scale)
-            try:
-                evidence = read_evidence(path) if path else None
-            except RunError:
-                continue
-            if evidence and evidence.versions.get("pilothouse") == __version__:
-                found[name] = evidence
-        return found
+        """Return what this version has measured in the folder at this scale."""
+        found = self._stored(self.out, self.scale)
+        return {name: one for name, one in found.items() if one.versions.get("pilothouse") == __version__}
 
     def expected(self) -> dict[str, float]:
-        """Return the seconds that stored evidence names, by method: what was published with the library."""
-        return {name: found.seconds for name, found in gather(self.methods, "small", checkout_evidence()).items()}
+        """Return the seconds that stored evidence names, by method: what the library was published with, then yours."""
+        published, yours = self._stored(checkout_evidence(), "small"), self._stored(self.out, "small")
+        return {name: found.seconds for name, found in (published | yours).items()}
+
+    def _stored(self, folder: Path | None, scale: str) -> dict[str, Evidence]:
+        """The evidence in a folder; files that hold none count as none."""
+        found: dict[str, Evidence] = {}
+        for name in self.methods:
+            with suppress(RunError):
+                found |= gather({name: self.methods[name]}, scale, folder)
+        return found
 
     def _one(self, name: str, cost: float | None, purse: _Purse, progress: Progress) -> Outcome:
         left = purse.left()

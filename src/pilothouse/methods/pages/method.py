@@ -24,12 +24,14 @@ def reference(method: Method, evidence: Evidence | None) -> str:
         evidence: what was measured, if anything was.
     """
     card = method.card
-    where = f"../claims.md#{card.name}" if evidence else "../claims.md"
+    where = f"[Claims](../claims.md#{card.name})" if evidence else "[Claims](../claims.md)"
+    if evidence:
+        where += f", [every figure]({evidence.method}-{evidence.scale}.json)"
     parts = [
         "## Reference",
         f"- **Paper:** *{prose(card.paper)}*, {source_link(card)}, {card.year}; formula, sources of the settings and "
         f"departures are in [Papers](../papers.md#{card.name}).\n"
-        f"- **Claim:** {verdict_line(evidence)} ([Claims]({where})).\n"
+        f"- **Claim:** {verdict_line(evidence)} ({where}).\n"
         f"- **Files:** {', '.join(f'`{path}`' for path in house_files(method))}",
     ]
     settings = own_settings(method)
