@@ -50,6 +50,7 @@ def test_methods_lists_all_and_explains_each(cli: Any) -> None:
         shown = cli("methods", name).out
         assert methods()[name].card.paper.split()[0] in shown
         assert "aggregation" in shown, "every setting with its default"
+    assert "measured here  partly reproduced, 7 of 9 bars reached" in cli("methods", "lite-ppo").out
 
 
 def test_methods_as_json(cli: Any) -> None:

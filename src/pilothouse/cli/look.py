@@ -27,8 +27,21 @@ def methods(name: str = "", /, *, as_json: Json = False) -> None:
         emit(find_method(name).to_dict() if name else [m.to_dict() for m in all_methods().values()])
     elif name:
         print_method(find_method(name).to_dict(), Console())
+        _print_measured(name)
     else:
         print_methods([m.card for m in all_methods().values()], Console())
+
+
+def _print_measured(name: str) -> None:
+    """Print what became of a method's claim in the evidence that this checkout holds."""
+    from pilothouse.methods.base import find_method
+    from pilothouse.methods.measuring import checkout_evidence, gather
+    from pilothouse.reports.claims import Row
+
+    evidence = gather({name: find_method(name)}, "small", checkout_evidence()).get(name)
+    if evidence:
+        row = Row(name, evidence)
+        line(f"\nmeasured here  {row.verdict}, {row.bars} bars reached, {evidence.date}; repeat: {evidence.command}")
 
 
 @app.command

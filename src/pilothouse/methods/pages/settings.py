@@ -112,7 +112,7 @@ def _of_recipe(recipe: BaseModel) -> Iterator[Setting]:
 def _of_part(name: str, part: Part) -> Iterator[Setting]:
     """A part's own name and what it is, then its settings, or those of the parts inside it."""
     inside = _inside(part)
-    yield Setting(name, shown(part), "" if inside else _first_sentence(type(part)))
+    yield Setting(name, shown(part), _first_sentence(type(part)))
     for _, one in inside:
         yield from (
             Setting(f"{one.name}: {setting.name.removeprefix('.')}", setting.value, setting.meaning)
