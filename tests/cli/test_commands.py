@@ -271,6 +271,11 @@ def test_reproduce_at_smoke_scale(cli: Any, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "reproduce-grpo-smoke"
     assert json.loads((folder / "grpo-smoke.json").read_text())["method"] == "grpo"
     assert (folder / evidence["figure"]).is_file()
+    results = {path: path.stat().st_mtime_ns for path in folder.glob("seed-*/result.json")}
+    assert len(results) == 2
+    again = cli("reproduce", "grpo", "--scale", "smoke", "--json").json()
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("seed-*/result.json")} == results, "read back"
+    assert again["claims"] == evidence["claims"]
 
 
 def test_resume_of_a_finished_run_trains_further(cli: Any, finished: Path, tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from pilothouse.core.budgets import TimeBudget
 from pilothouse.core.cards import Card, Claim, Evidence
 from pilothouse.core.errors import ConfigError, RunError
 from pilothouse.methods import all_claims
-from pilothouse.methods.all_claims import AllClaims, Outcome, OutOfTime, order
+from pilothouse.methods.all_claims import AllClaims, Outcome, order
+from pilothouse.methods.apart import OutOfTime
 from pilothouse.methods.base import Method
 from pilothouse.methods.measuring import claim_folder, measure
 from pilothouse.reports.evidence import write_evidence
+from pilothouse.reports.files import write_json
 from pilothouse.reports.progress import Progress
 
 CLAIM = Claim("holds", "above 0", 1.0, 0.5, 1.5, 0.95, True, "points", 3)
@@ -130,10 +132,16 @@ def test_a_budget_leaves_what_does_not_fit_and_bounds_what_does(bench: Bench) ->
     found = bench.run("5m")  # each takes 100 s by the bench's clock; the dear one took 500 s before
     assert bench.limits == [300.0, 200.0, 100.0]
     assert states(found) == {"cheap": "measured", "broken": "failed", "dear": "left", "unknown": "measured"}
-    assert found["dear"].reason == "took 8 min 20 s before, 1 min 40 s of the budget are left"
+    assert found["dear"].reason == "takes about 8 min 20 s, the budget has 1 min 40 s left"
     assert bench.run("5m", fresh=True)["dear"].state == "left"
     spent = bench.run("50s", fresh=True)
     assert spent["unknown"].reason == "the budget is spent"
+
+
+def test_what_is_finished_of_an_experiment_is_not_counted_again(bench: Bench) -> None:
+    folder = claim_folder(bench.out, "dear", "small")
+    write_json(folder / "cells" / "0.json", {"facts": {}, "outcome": {}, "seconds": 420.0})
+    assert bench.run("5m")["dear"].state == "measured", "80 s of its 500 are left, and 100 of the budget"
 
 
 def test_an_experiment_that_the_budget_ends_is_left_not_failed(bench: Bench) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from pilothouse.core.errors import RunError
-from pilothouse.methods.all_claims import OutOfTime
-from pilothouse.methods.apart import run_apart
+from pilothouse.methods.apart import OutOfTime, run_apart
 from pilothouse.reports.progress import Progress
 
 

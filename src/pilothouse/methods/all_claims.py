@@ -17,6 +17,7 @@ from pilothouse import __version__
 from pilothouse.core.budgets import TimeBudget
 from pilothouse.core.cards import Evidence
 from pilothouse.core.errors import PilothouseError, RunError
+from pilothouse.methods.apart import OutOfTime
 from pilothouse.methods.base import Method
 from pilothouse.methods.measuring import (
     check_scale,
@@ -25,15 +26,12 @@ from pilothouse.methods.measuring import (
     gather,
     set_aside,
 )
+from pilothouse.reports.cells import kept_seconds
 from pilothouse.reports.evidence import read_evidence
 from pilothouse.reports.progress import Progress, duration
 
 #: Runs an experiment (method's name, scale, folder, progress) within so many seconds (``None``: as many as it takes).
 Apart: TypeAlias = Callable[[str, str, Path, Progress, float | None], None]
-
-
-class OutOfTime(PilothouseError):
-    """The budget ended in the middle of an experiment."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,9 @@ class AllClaims:
         waiting = order([name for name in self.methods if name not in known], expected)
         purse = _Purse(self.budget)
         for number, name in enumerate(waiting, 1):
-            cost = expected.get(name)
-            told = "not measured before" if cost is None else f"took {duration(cost)} before"
-            progress.phase(f"{number} of {len(waiting)}: {name}, {told}")
+            cost = self._cost(name, expected)
+            told = "" if cost is None else f", about {duration(cost)}"
+            progress.phase(f"{number} of {len(waiting)}: {name}{told}")
             outcomes.append(self._one(name, cost, purse, progress))
             if outcomes[-1].reason:
                 progress.warn(f"{name}: {outcomes[-1].reason}")
@@ -127,14 +125,18 @@ class AllClaims:
                 found |= gather({name: self.methods[name]}, scale, folder)
         return found
 
+    def _cost(self, name: str, expected: Mapping[str, float]) -> float | None:
+        """Seconds that an experiment still needs, less what is finished of it; ``None`` where nothing is known."""
+        if self.scale != "small" or name not in expected:
+            return None
+        return max(0.0, expected[name] - kept_seconds(claim_folder(self.out, name, self.scale)))
+
     def _one(self, name: str, cost: float | None, purse: _Purse, progress: Progress) -> Outcome:
         left = purse.left()
         if left is not None and left <= 0:
             return Outcome(name, "left", reason="the budget is spent")
-        if left is not None and cost is not None and self.scale == "small" and cost > left:
-            return Outcome(
-                name, "left", reason=f"took {duration(cost)} before, {duration(left)} of the budget are left"
-            )
+        if left is not None and cost is not None and cost > left:
+            return Outcome(name, "left", reason=f"takes about {duration(cost)}, the budget has {duration(left)} left")
         folder = claim_folder(self.out, name, self.scale)
         limit = left if self.budget and self.budget.of == "clock" else None
         try:

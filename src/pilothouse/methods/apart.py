@@ -12,12 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pilothouse.core.errors import RunError
-from pilothouse.methods.all_claims import OutOfTime
+from pilothouse.core.errors import PilothouseError, RunError
 from pilothouse.reports.files import writing
 from pilothouse.reports.progress import Progress
 
 _PATIENCE = 10.0  # seconds that a process may take to end
+
+
+class OutOfTime(PilothouseError):
+    """The budget ended in the middle of an experiment."""
 
 
 def reproduce_apart(name: str, scale: str, folder: Path, progress: Progress, limit: float | None) -> None:
