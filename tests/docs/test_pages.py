@@ -73,6 +73,27 @@ def test_every_method_has_a_page_with_its_sections(name: str) -> None:
     assert re.search(rf"pilothouse \w+ (\w+ )?{name}\b", text), "how is it called?"
 
 
+def intervals(text: str) -> Iterator[tuple[str, str]]:
+    yield from re.findall(r"\[\+?(-?\d+\.?\d*), \+?(-?\d+\.?\d*)\]", text)
+
+
+def test_every_interval_that_advice_rests_on_was_measured() -> None:
+    """Each is, rounded or turned round, one of the evidence, of a method's page, or of the comparisons."""
+    known = {(claim.low, claim.high) for path in EVIDENCE for claim in read_evidence(path).claims}
+    for path in (*(DOCS / "methods").glob("*.md"), DOCS / "credits.md", DOCS / "benchmarks.md"):
+        known |= {(float(low), float(high)) for low, high in intervals(path.read_text())}
+    known |= {(-high, -low) for low, high in known}
+
+    def measured(low: str, high: str) -> bool:
+        digits = len(low.partition(".")[2])
+        room = 0.501 * 10**-digits
+        return any(abs(a - float(low)) <= room and abs(b - float(high)) <= room for a, b in known)
+
+    quoted = list(intervals((DOCS / "which-method.md").read_text()))
+    assert len(quoted) > 20
+    assert [pair for pair in quoted if not measured(*pair)] == []
+
+
 def slugs(text: str) -> set[str]:
     headings = re.findall(r"^#+ (.+?)\s*$", text, flags=re.M)
     return {re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in headings}
@@ -154,6 +175,16 @@ def test_own_evidence_is_taken_over_with_its_figure(tmp_path: Path) -> None:
     assert "27 of" not in (docs / "claims.md").read_text()
     assert f"1 of {len(methods())} methods are measured" in (docs / "claims.md").read_text()
     assert write_pages(docs, methods()) == [], "what is as it should be is not written again"
+
+
+def test_the_site_sets_lists_and_tables_off_from_text() -> None:
+    spec = importlib.util.spec_from_file_location("site_hooks", DOCS / "site_hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    text = "a\n- b\n  c\n- d\n\n| e |\n|---|\nf\n1. g\n```\nx\n- y\n```"
+    assert hooks.on_page_markdown(text, page=None) == text.replace("a\n-", "a\n\n-").replace("f\n1.", "f\n\n1.")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="mkdocs is not installed")
