@@ -71,11 +71,14 @@ def test_a_claim_of_which_nothing_could_be_measured_has_none():
 
 
 def test_many_claims_in_one_table(console):
-    rows = [Row("lite-ppo", EVIDENCE), Row("grpo", None, "the budget is spent"), Row("ppo", None, "no [disk]", True)]
-    print_claims(rows, console, title="claims")
+    left = [Row(name, None, "left", "the budget is spent") for name in ("grpo", "gspo")]
+    print_claims(
+        [Row("lite-ppo", EVIDENCE, "kept"), *left, Row("ppo", None, "failed", "no [disk]")], console, title="c"
+    )
     text = console.file.getvalue()
-    for piece in ("partly reproduced", "1 of 2", "12 s", "not measured", "the budget is spent", "failed", "no [disk]"):
+    for piece in ("partly reproduced", "1 of 2", "12 s", "not measured", "kept", "left", "failed", "ppo: no [disk]"):
         assert piece in text
+    assert "grpo, gspo: the budget is spent" in text, "a reason is told once"
 
 
 def test_measured_has_unit_and_interval_unless_exact():

@@ -106,12 +106,9 @@ def _report(claims: AllClaims, outcomes: list[Outcome], interrupted: bool, as_js
         emit([outcome.to_dict() for outcome in outcomes])
         return
     known = {outcome.method: outcome for outcome in outcomes}
-    rows = [
-        Row(one.method, one.evidence, one.reason or one.state, one.state == "failed")
-        for _, one in sorted(known.items())
-    ]
+    rows = [Row(name, one.evidence, one.state, one.reason) for name, one in sorted(known.items())]
     if interrupted:
-        rows += [Row(name, None, "not begun or interrupted") for name in claims.methods if name not in known]
+        rows += [Row(name, None, "stopped", "not begun or interrupted") for name in claims.methods if name not in known]
     print_claims(rows, Console(), title=f"claims at scale {claims.scale}, under {claims.out}")
 
 

@@ -100,10 +100,13 @@ class AllClaims:
         waiting = order([name for name in self.methods if name not in known], expected)
         purse = _Purse(self.budget)
         for number, name in enumerate(waiting, 1):
-            cost = self._cost(name, expected)
+            cost, left = self._cost(name, expected), purse.left()
+            if reason := _left_why(cost, left):
+                outcomes.append(Outcome(name, "left", reason=reason))
+                continue
             told = "" if cost is None else f", about {duration(cost)}"
             progress.phase(f"{number} of {len(waiting)}: {name}{told}")
-            outcomes.append(self._one(name, cost, purse, progress))
+            outcomes.append(self._one(name, left, progress))
             if outcomes[-1].reason:
                 progress.warn(f"{name}: {outcomes[-1].reason}")
 
@@ -131,12 +134,7 @@ class AllClaims:
             return None
         return max(0.0, expected[name] - kept_seconds(claim_folder(self.out, name, self.scale)))
 
-    def _one(self, name: str, cost: float | None, purse: _Purse, progress: Progress) -> Outcome:
-        left = purse.left()
-        if left is not None and left <= 0:
-            return Outcome(name, "left", reason="the budget is spent")
-        if left is not None and cost is not None and cost > left:
-            return Outcome(name, "left", reason=f"takes about {duration(cost)}, the budget has {duration(left)} left")
+    def _one(self, name: str, left: float | None, progress: Progress) -> Outcome:
         folder = claim_folder(self.out, name, self.scale)
         limit = left if self.budget and self.budget.of == "clock" else None
         try:
@@ -151,6 +149,17 @@ class AllClaims:
 def order(names: list[str], seconds: Mapping[str, float]) -> list[str]:
     """Return methods from the cheapest to the dearest, then those of which no cost is known, by name."""
     return sorted(names, key=lambda name: (name not in seconds, seconds.get(name, 0.0), name))
+
+
+def _left_why(cost: float | None, left: float | None) -> str:
+    """Why an experiment is not begun with so many seconds of the budget left; "" if it is."""
+    if left is None:
+        return ""
+    if left <= 0:
+        return "the budget is spent"
+    if cost is not None and cost > left:
+        return f"takes about {duration(cost)}, the budget has {duration(left)} left"
+    return ""
 
 
 class _Purse:

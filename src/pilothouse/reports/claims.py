@@ -24,19 +24,19 @@ class Row:
     Args:
         method: its name.
         evidence: what was measured; ``None`` if nothing was.
-        note: what else to say, such as why nothing was.
-        failed: whether it was tried and failed.
+        state: what was done about it just now, in a word; "failed" if it was tried in vain.
+        reason: why nothing was measured.
     """
 
     method: str
     evidence: Evidence | None
-    note: str = ""
-    failed: bool = False
+    state: str = ""
+    reason: str = ""
 
     @property
     def verdict(self) -> str:
         """The verdict in words, whatever there is."""
-        return str(self.evidence.verdict) if self.evidence else "failed" if self.failed else UNMEASURED
+        return str(self.evidence.verdict) if self.evidence else UNMEASURED
 
     @property
     def bars(self) -> str:
@@ -50,26 +50,30 @@ class Row:
 
 
 def print_claims(rows: Iterable[Row], console: Console, *, title: str) -> None:
-    """Print a line a method.
+    """Print a line a method, then each reason why methods were left with their names.
 
     Args:
-        rows: the methods.
+        rows: the methods; where they have states these stand in place of the dates.
         console: where to.
         title: the table's heading.
     """
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_style="bold", title_justify="left", box=None, header_style="bold")
-    for heading in ("method", "verdict", "bars", "time", "date"):
-        table.add_column(heading, no_wrap=True)
     rows = list(rows)
-    noted = any(row.note for row in rows)
-    if noted:
-        table.add_column("")
+    acted = any(row.state for row in rows)
+    table = Table(title=title, title_style="bold", title_justify="left", box=None, header_style="bold")
+    for heading in ("method", "verdict", "bars", "time", "" if acted else "date"):
+        table.add_column(heading, no_wrap=True)
     for row in rows:
-        colour = COLOURS.get(row.evidence.verdict, "") if row.evidence else "red" if row.failed else "dim"
-        day = row.evidence.date if row.evidence else ""
-        cells = [row.method, Text(row.verdict, colour), row.bars, row.time, day]
-        table.add_row(*cells, *([Text(row.note)] if noted else []))
+        colour = COLOURS.get(row.evidence.verdict, "") if row.evidence else "dim"
+        last = Text(row.state, "red" if row.state == "failed" else "") if acted else Text(_date(row))
+        table.add_row(row.method, Text(row.verdict, colour), row.bars, row.time, last)
     console.print(table)
+    for reason in dict.fromkeys(row.reason for row in rows if row.reason):
+        told = ", ".join(row.method for row in rows if row.reason == reason)
+        console.print(Text(f"{told}: {reason}"), soft_wrap=True)
+
+
+def _date(row: Row) -> str:
+    return row.evidence.date if row.evidence else ""
