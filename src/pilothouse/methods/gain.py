@@ -44,7 +44,11 @@ def scales() -> dict[str, Scale]:
             2,
         ),
         "small": Scale(
-            {"task": {"name": "gsm8k-calc", "data": data}, "training": {"steps": 60, "eval_problems": 1500}}, 3
+            {
+                "task": {"name": "gsm8k-calc", "data": data},
+                "training": {"steps": 150, "schedule": "linear", "eval_problems": 1500, "eval_samples": 4},
+            },
+            3,
         ),
         "gpu": Scale(
             {

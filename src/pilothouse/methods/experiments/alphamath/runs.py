@@ -46,7 +46,7 @@ class Design:
     modulus: int = 10
     operations: str = "+-*"
     size: str = "1m"
-    shown: int = 6000
+    shown: int = 12_000
     slip: float = 0.25
     epochs: float = 1.0
     questions: int = 400
