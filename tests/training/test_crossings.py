@@ -213,7 +213,9 @@ def test_a_program_of_one_decision_has_nothing_to_compare_within_a_problem(credi
     with pytest.raises(ConfigError, match="one decision and share its reward: use --credit reinforce-pp"):
         resolve("grpo", PolicyGradient(), given)
     resolve("grpo", PolicyGradient(), given | {"credit": f"{credit} + 0.5*reinforce-pp"})
-    with pytest.raises(ConfigError, match=r"'chain' silences problems whose rewards are all equal.*--select everything"):
+    with pytest.raises(
+        ConfigError, match=r"'chain' silences problems whose rewards are all equal.*--select everything"
+    ):
         resolve("grpo", PolicyGradient(), given | {"credit": "reinforce-pp", "select": "overlong + zero-variance"})
 
 
