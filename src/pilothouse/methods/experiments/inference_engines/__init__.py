@@ -28,6 +28,7 @@ from pilothouse.policies.tiny import TinyShape
 from pilothouse.reports.cells import kept
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
+from pilothouse.reports.statistics import Interval
 
 CHUNKS = (32, 64, PREFILL_CHUNK, 256)  #: sizes of a chunk; the engine's own is judged
 
@@ -117,23 +118,7 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
         *claims.draft_claims(drafted, exact),
         *claims.selector_claims(),
     )
-    panel = Panel(
-        "What each technique saves in our engine",
-        "times; dashed: no gain",
-        {
-            "keys and values, seconds": over([run["plain_s"] / run["seconds"] for run in values]),
-            "continuous batching, steps": over([run["static_steps"] / run["steps"] for run in batches]),
-            "continuous batching, seconds": over([run["static_s"] / run["seconds"] for run in batches]),
-            "prefix cache, seconds": over([run["plain_s"] / run["seconds"] for run in shared]),
-            "chunked prefill, longest waits": over(
-                [run["whole_p95_s"] / run["p95_s"] for run in arrivals[PREFILL_CHUNK]]
-            ),
-            "speculative, tokens a pass": over([run["per_call"] for run in drafted]),
-        },
-        1.0,
-    )
-    figure = panels_figure([panel], out / "claims", title=f"Inference engines, scale {scale}")
-    tables = {
+    tables: dict[str, Any] = {
         "values": values,
         "batching": batches,
         "prefixes": shared,
@@ -141,7 +126,27 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
         "drafts": drafted,
         "exactness": exact,
     }
+    figure = panels_figure([_panel(tables)], out / "claims", title=f"Inference engines, scale {scale}")
     return Evidence.of("inference-engines", scale, found, tables, figure.name, time.perf_counter() - started)
+
+
+def _panel(tables: Mapping[str, Any]) -> Panel:
+    def times(runs: list[dict[str, Any]], without: str, with_it: str) -> Interval:
+        return over([run[without] / run[with_it] for run in runs])
+
+    return Panel(
+        "What each technique saves in our engine",
+        "times; dashed: no gain",
+        {
+            "keys and values, seconds": times(tables["values"], "plain_s", "seconds"),
+            "continuous batching, steps": times(tables["batching"], "static_steps", "steps"),
+            "continuous batching, seconds": times(tables["batching"], "static_s", "seconds"),
+            "prefix cache, seconds": times(tables["prefixes"], "plain_s", "seconds"),
+            "chunked prefill, longest waits": times(tables["arrivals"][str(PREFILL_CHUNK)], "whole_p95_s", "p95_s"),
+            "speculative, tokens a pass": over([run["per_call"] for run in tables["drafts"]]),
+        },
+        1.0,
+    )
 
 
 def _arrival(policy: CausalPolicy, size: Scale, chunk: int, node: SeedTree) -> dict[str, Any]:
