@@ -337,6 +337,7 @@ def test_missing_tracker_is_refused_before_any_work(cli: Any, monkeypatch: pytes
         ([], "which model? give --model"),
         (["grpo", "--model", "./nowhere"], "no model at './nowhere'"),
         (["--model", "x/y", "--active", "0"], "every bound counts from 1"),
+        (["--model", "x/y", "--prefill-chunk", "-1"], "--queue and --prefill-chunk from 0"),
         (["--model", "x/y", "--key-file", "nowhere"], "cannot read the key in nowhere"),
         (["--model", "x/y", "--credit.eps", "1"], "unknown option '--credit'"),
     ],

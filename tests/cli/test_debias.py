@@ -84,6 +84,12 @@ def test_doubts_are_said_beside_the_answer(cli: Any, tables: None) -> None:
         ("effect c.json trial.parquet --pred yhat --treatment aids", ["no column 'aids'", "did you mean 'aid'?"]),
         ("effect c.json trial.parquet --pred yhat --treatment id", ["labels other than 0 and 1", "rows 3, 4"]),
         ("effect c.json trial.parquet --pred yhat --treatment aid --estimator ht", ["needs a propensity"]),
+        ("effect c.json odd.csv --pred yhat --treatment aid --propensity e", ["'propensity'", "[0, 1], in row 2"]),
+        ("effect c.json odd.csv --pred yhat --treatment aid --weights w", ["'weights'", "negative", "row 3"]),
+        ("effect c.json odd.csv --pred yhat --treatment aid --weights v", ["'weights'", "infinite, in row 4"]),
+        ("effect c.json odd.csv --pred yhat --treatment aid --weights ww", ["no column 'ww'", "did you mean 'w'?"]),
+        ("compare two.csv --pred yhat --truth y", ["2 samples", "at least 3"]),
+        ("compare flat.csv --pred yhat --truth y", ["all 3 truths are 1", "without variance"]),
         ("effect c.json trial.parquet --pred yhat --treatment aid --level 95", ["--level 95", "between 0 and 1"]),
     ],
 )
@@ -91,6 +97,8 @@ def test_one_sentence_names_cause_and_fix(cli: Any, tables: None, arguments: str
     cli(*FIT, "--out", "c.json")
     pd.DataFrame({"yhat": [1, 2, 3], "y": [1, 1, 1]}).to_csv("flat.csv", index=False)
     pd.DataFrame({"yhat": [1, 2], "y": [1, 2]}).to_csv("two.csv", index=False)
+    odd = {"yhat": 1.0, "aid": [0, 1, 0, 1], "e": [0.5, 2, 0.5, 0.5], "w": [1, 1, -1, 1], "v": [1, 1, 1, np.inf]}
+    pd.DataFrame(odd).to_csv("odd.csv", index=False)
     Path("holes.csv").write_text("yhat,y\n1,1\n,2\ninf,3\n4,4\n")
     said = cli("debias", *arguments.split()).refusal()
     assert all(word in said for word in words), said

@@ -102,6 +102,10 @@ def test_missing_slow_estimates_leave_the_fast_ones(tmp_path: Path, capsys) -> N
         ({}, ["--y-need", "need"], "has no column 'need'; did you mean"),
         ({}, ["--slow-need", "slow_need"], "a slow estimate has two columns"),
         ({}, ["--delta", "-1"], "delta is -1"),
+        ({"p_need": [np.inf] + [0.5] * 399}, [], "'p_need' has 1 values that are NaN or infinite, in row 1"),
+        ({}, ["--sweep", "1:1,0:1"], "'c_fa' is 0: it must be greater than 0"),
+        ({}, ["--sweep", "1:-1"], "'c_fn' is -1: it must be greater than 0"),
+        ({}, ["--delta", "nan"], "delta is nan"),
         ({}, ["--sweep", "1,3"], "cannot read the costs '1,3'"),
         ({}, ["--out", "o.txt"], "ends in neither .csv nor .parquet"),
         ({}, ["--calibrate", "none.csv"], "there is no file 'none.csv'"),
@@ -119,6 +123,25 @@ def test_tables_that_cannot_be_decided(tmp_path: Path, monkeypatch, capsys, colu
     assert says in error
     assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"p_acc": [0.5, np.nan] + [0.4] * 398}, "'p_acc' has 1 values that are NaN or infinite, in row 2"),
+        ({"p_need": [0.5] * 399 + [-1]}, "'p_need' has 1 values outside [0, 1], in row 400 (the first is -1)"),
+        ({"y_need": [0, 1, 5] + [0] * 397}, "'y_need' has labels other than 0 and 1, in row 3"),
+        ({"p_acc": None}, "has no column 'p_acc'; did you mean 'y_acc'?"),
+    ],
+)
+def test_what_is_wrong_with_a_calibration_set_names_it(tmp_path: Path, capsys, columns, says: str) -> None:
+    frame = table(**columns)
+    aside = saved(frame.dropna(axis="columns", how="all"), tmp_path / "aside.csv")
+    with pytest.raises(SystemExit):
+        main(["gate", saved(table(), tmp_path / "in.csv"), "--calibrate", aside])
+    error = capsys.readouterr().err
+    assert f"the calibration set '{aside}'" in error
+    assert says in error
 
 
 def test_a_calibration_set_that_is_too_small(tmp_path: Path, capsys) -> None:

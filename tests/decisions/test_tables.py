@@ -55,6 +55,29 @@ def test_a_file_that_holds_no_table(tmp_path: Path, name: str, content: bytes, s
         read_table(tmp_path / name)
 
 
+def test_a_broken_row_is_refused_whichever_columns_are_asked_for(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n3,4,5\n6,7\n")
+    for columns in (None, ["a"]):
+        with pytest.raises(PilothouseError, match="Expected 2 fields in line 3, saw 3"):
+            read_table(path, columns)
+    path.write_text("a,b\n1,2\n3,4\n5\n")
+    monkeypatch.setattr("pilothouse.decisions.tables.PART_ROWS", 2)
+    found = read_table(path, ["b"])
+    assert found["b"].tolist()[:2] == [2, 4]
+    with pytest.raises(PilothouseError, match="'b' has 1 values that are NaN or infinite, in row 3"):
+        vector(found["b"], "b")
+
+
+@pytest.mark.parametrize("left", [0, 3, 100, -1])
+def test_a_parquet_file_cut_short(tmp_path: Path, left: int) -> None:
+    path = written(tmp_path, "t.parquet")
+    path.write_bytes(path.read_bytes()[:left])
+    for columns in (None, ["p_acc"]):
+        with pytest.raises(PilothouseError, match=r"cannot read '.*t\.parquet' as parquet"):
+            read_table(path, columns)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for name in ("t.csv", "t.parquet"):
         with pytest.raises(PilothouseError, match="there is no file"):

@@ -301,6 +301,118 @@ def test_rows_that_are_running_survive_a_policy_change() -> None:
     same([first[1], second[1]], alone(ENDLESS, requests))
 
 
+def arriving(engine: LocalEngine, requests: list[Request], every: int = 3) -> tuple[list[Reply], list[Cost]]:
+    """Submit a request every few steps and step until all are answered."""
+    found, step = {}, 0
+    while len(found) < len(requests):
+        if step % every == 0 and step // every < len(requests):
+            engine.submit(step // every, requests[step // every])
+        found.update({ticket: (reply, cost) for ticket, reply, cost in engine.step()})
+        step += 1
+    replies, costs = zip(*(found[ticket] for ticket in range(len(requests))), strict=True)
+    return list(replies), list(costs)
+
+
+def passes(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """[rows, tokens of each] of every pass from now on."""
+    seen, run = list[tuple[int, int]](), engine._decoder.logits
+
+    def logits(first: int, tokens: torch.Tensor, *rest: Any) -> torch.Tensor:
+        seen.append((tokens.shape[0], tokens.shape[1]))
+        return run(first, tokens, *rest)
+
+    monkeypatch.setattr(engine._decoder, "logits", logits)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("kind", "chunk", "cached"),
+    [
+        ("qwen3", 1, 32768),
+        ("qwen3", 7, 32768),
+        ("qwen3", 64, 60),
+        ("qwen3", 16, 0),
+        ("gpt2", 16, 32768),
+        ("mistral", 5, 32768),
+        ("sliding", 16, 32768),
+    ],
+)
+def test_prompts_computed_in_chunks_answer_as_whole_ones(kind: str, chunk: int, cached: int) -> None:
+    policy, rng = tiny(kind), random.Random(chunk)
+    shared = sequence(rng, 90)
+    requests: list[Request] = []
+    for request in mixed(rng, 10):
+        prefix = shared[: rng.choice([0, 50, 90])] + request.prefix
+        requests.append(replace(request, prefix=prefix))
+    requests.append(Logprob(shared + sequence(rng, 30), sequence(rng, 40)))
+    requests.append(requests[0])
+    engine = LocalEngine(policy, prefix_cache_tokens=cached, prefill_chunk=chunk)
+    replies, costs = arriving(engine, requests)
+    same(replies, alone(policy, requests))
+    for request, reply, cost in zip(requests, replies, costs, strict=True):
+        if isinstance(request, Sample):
+            work = sum(len(request.prefix) + len(sample.tokens) - 1 for sample in reply.continuations)
+        else:
+            work = len(request.prefix) + len(request.continuation) - 1 if request.continuation else 0
+        assert cost.tokens_computed + cost.tokens_reused >= work
+        assert cached == 60 or cost.tokens_computed + cost.tokens_reused == work
+
+
+def test_rows_that_run_wait_for_no_more_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(2)
+    engine = LocalEngine(ENDLESS, prefill_chunk=16)
+    for ticket in range(3):
+        engine.submit(ticket, Sample(sequence(rng, 5), max_tokens=60, seed=ticket))
+    engine.step()
+    seen = passes(engine, monkeypatch)
+    engine.submit(3, Sample(sequence(rng, 100), max_tokens=2, seed=3))
+    engine.submit(4, Sample(sequence(rng, 8), n=2, max_tokens=2, seed=4))
+    for _ in range(18):
+        engine.step()
+    # 6 chunks of 16, then the last 4 with the row behind it, each before a step of those who run
+    assert seen[:12] == [(1, 16), (3, 1)] * 6
+    assert seen[12:14] == [(2, 8), (6, 1)]
+    assert max(rows * width for rows, width in seen) == 16
+
+
+def test_nobody_who_runs_or_nobody_who_reads_no_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, long = random.Random(3), (100, 1)
+    engine = LocalEngine(ENDLESS, prefill_chunk=16)
+    seen = passes(engine, monkeypatch)
+    engine.submit(0, Sample(sequence(rng, 100), max_tokens=40, seed=0))
+    engine.step()  # nobody waits for it
+    assert seen == [long[::-1]]
+    engine.submit(1, Sample(sequence(rng, 100), max_tokens=4, seed=1))
+    engine.poll()  # nobody reads before it is done
+    assert (1, 100) in seen[1:]
+    whole = LocalEngine(ENDLESS, prefill_chunk=0)
+    seen = passes(whole, monkeypatch)
+    for ticket in range(2):
+        whole.submit(ticket, Sample(sequence(rng, 100), max_tokens=40, seed=ticket))
+        whole.step()
+    assert seen == [(1, 100)] * 2
+
+
+def test_a_prompt_begun_in_chunks_can_be_given_up_or_meet_a_changed_policy() -> None:
+    rng = random.Random(4)
+    running, long = Sample(sequence(rng, 6), max_tokens=50, seed=1), Sample(sequence(rng, 200), max_tokens=5, seed=2)
+    engine = LocalEngine(ENDLESS, prefill_chunk=16)
+    engine.submit(0, running)
+    engine.step()
+    engine.submit(1, long)
+    for _ in range(4):
+        engine.step()
+    engine.cancel(1)
+    engine.submit(2, long)
+    engine.step()
+    engine.policy_changed()
+    found = {}
+    while engine.rows:
+        found |= {ticket: reply for ticket, reply, _ in engine.step()}
+    assert found.keys() == {0, 2}
+    same([found[0], found[2]], alone(ENDLESS, [running, long]))
+
+
 def test_stop_strings_tokens_and_limits() -> None:
     (free,), _ = answer(LocalEngine(ENDLESS), [Sample((3, 4, 5), max_tokens=60, temperature=2.0, seed=5)])
     text = free.text

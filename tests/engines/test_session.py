@@ -182,6 +182,27 @@ def test_tokens_are_told_as_they_are_drawn(engine, n):
         assert len(whole) - len(told[index]) <= 1  # what ends a continuation comes with its answer
 
 
+def test_who_reads_an_answer_does_not_wait_for_a_long_prompt(engine):
+    """Tokens that come between a prompt's arrival and its first: one a chunk, at most one if it is computed whole."""
+    came, answers = {}, {}
+    for chunk in (0, 8):
+        fresh = LocalEngine(engine.policy, prefill_chunk=chunk)
+        with Runner(fresh).session() as session:
+            session.submit("a", plain(engine, "1+1=", length=40), watch=True)
+            while not session.pieces():
+                session.step()
+            session.submit("long", plain(engine, "12+34=" * 10, seed=1), watch=True)
+            keys, found = [], {}
+            while len(session):
+                found |= dict(session.step())
+                keys += [piece.key for piece in session.pieces()]
+        came[chunk] = keys.index("long")
+        answers[chunk] = {key: [episode.tokens for episode in result.episodes] for key, result in found.items()}
+    assert came[0] <= 1
+    assert came[8] >= 7
+    assert answers[0] == answers[8]
+
+
 def test_watching_changes_nothing(engine):
     with Runner(engine).session() as session:
         session.submit("a", plain(engine, "1+1="), watch=True)

@@ -7,18 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
 
 from pilothouse.core.cards import Verdict
 from pilothouse.core.errors import ConfigError
+from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.base import find_method, language_methods
 from pilothouse.methods.experiments.debiasing import simulated
 from pilothouse.methods.experiments.debiasing.claims import (
-    diabetes_claims,
     mixture_claims,
     simulated_claims,
+    split_claims,
 )
 from pilothouse.reports.progress import Progress
 
@@ -67,5 +69,21 @@ def test_bars_are_those_of_the_claims() -> None:
     assert [c.passed for c in simulated_claims([bad] * 2)] == [False] * 5
     assert [c.passed for c in mixture_claims([{"naive": 1.0, "linear": 0.4, "tweedie": 0.06}] * 2)] == [True, True]
     assert [c.passed for c in mixture_claims([{"naive": 1.0, "linear": 0.4, "tweedie": 0.061}] * 2)] == [False, False]
-    assert [c.passed for c in diabetes_claims([run((0.4, 0.75, 1.15, 1), (1.0, 0.5, 0.5, 1))] * 2)] == [True] * 4
-    assert [c.passed for c in diabetes_claims([run((0.4, 0.74, 1.16, 1), (1.0, 0.51, 0.51, 1))] * 2)] == [False] * 4
+    assert [c.passed for c in split_claims([run((0.4, 0.75, 1.15, 1), (1.0, 0.5, 0.5, 1))] * 2, "x")] == [True] * 4
+    assert [c.passed for c in split_claims([run((0.4, 0.74, 1.16, 1), (1.0, 0.51, 0.51, 1))] * 2, "x")] == [False] * 4
+
+
+def test_questions_are_trials_whose_outcomes_a_model_of_their_words_predicts(tmp_path: Path) -> None:
+    from pilothouse.methods.experiments.debiasing.questions import one_split
+
+    rng, rows = np.random.default_rng(0), {}
+    for at in range(2000):
+        yes = bool(rng.random() < 0.5)
+        word = "works" if yes == (rng.random() < 0.85) else "fails"
+        decision = "yes" if yes else "no"
+        rows[str(at)] = {"QUESTION": "q", "CONTEXTS": [], "LONG_ANSWER": f"it {word}", "final_decision": decision}
+    path = tmp_path / "ori_pqal.json"
+    path.write_text(json.dumps(rows))
+    found = one_split(path, SeedTree(0), 40)
+    assert found["naive"]["slope"] < 0.65  # 0.7 ** 2 of the outcome's variance is predicted
+    assert 0.75 < found["linear"]["slope"] < 1.3

@@ -12,7 +12,12 @@ from pilothouse.core.errors import ConfigError
 from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.base import find_method, language_methods
 from pilothouse.methods.experiments.inference_engines import techniques
-from pilothouse.methods.experiments.inference_engines.claims import draft_claims, selector_claims, technique_claims
+from pilothouse.methods.experiments.inference_engines.claims import (
+    arrival_claim,
+    draft_claims,
+    selector_claims,
+    technique_claims,
+)
 from pilothouse.methods.experiments.inference_engines.techniques import decode_steps, keys_and_values, network, prefixes
 from pilothouse.policies.tiny import TinyShape
 from pilothouse.reports.progress import Progress
@@ -23,7 +28,7 @@ def test_smoke_reproduction_runs_and_continues(tmp_path: Path, monkeypatch: pyte
     assert "inference-engines" not in language_methods()
     evidence = method.reproduce("smoke", tmp_path, Progress())
     assert evidence.verdict is Verdict.SMOKE
-    assert len(evidence.claims) == 9
+    assert len(evidence.claims) == 10
     assert (tmp_path / evidence.figure).is_file()
     json.dumps(evidence.to_dict(), default=str)
     monkeypatch.setattr(techniques, "warm_start", None)  # everything is read back
@@ -65,6 +70,10 @@ def test_bars_are_those_of_the_claims() -> None:
     assert [c.passed for c in bad] == [False] * 4
     differing = technique_claims(runs(3.0, 0.9), batches(1.8, 1.4, 0.9), shared(0.6, 0.9))
     assert [c.passed for c in differing] == [False, True, False, False]
+    waits = {"whole_p95_s": 1.0, "identical": 1.0, "first_s": 1.0, "whole_first_s": 1.0}
+    assert arrival_claim([{**waits, "p95_s": 0.6}] * 2).passed
+    assert not arrival_claim([{**waits, "p95_s": 0.61}] * 2).passed
+    assert not arrival_claim([{**waits, "p95_s": 0.5, "identical": 0.0}] * 2).passed
     assert [c.passed for c in draft_claims([{"per_call": 1.5}] * 2, {"p": 0.011, "samples": 9})] == [True, True]
     assert [c.passed for c in draft_claims([{"per_call": 1.4}] * 2, {"p": 0.01, "samples": 9})] == [False, False]
     assert [c.passed for c in selector_claims()] == [True] * 3

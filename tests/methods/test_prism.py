@@ -18,9 +18,11 @@ from pilothouse.engines.local import LocalEngine
 from pilothouse.engines.runner import Job, Runner
 from pilothouse.methods.base import find_method
 from pilothouse.methods.experiments.prism import claims, reproduce, texts
+from pilothouse.methods.experiments.prism.answers import answers
 from pilothouse.methods.experiments.prism.records import records
 from pilothouse.methods.experiments.prism.stream import closed, stream
 from pilothouse.methods.experiments.prism.tiny import SHAPE, stated_chances
+from pilothouse.methods.experiments.pubmedqa import find_questions, read_questions
 from pilothouse.policies.tiny import tiny_policy
 from pilothouse.programs.chances import TENTHS, Reading
 from pilothouse.programs.prism import Prism
@@ -140,6 +142,67 @@ def test_the_real_samples_have_765_fully_labelled_prompts() -> None:
         pytest.skip(f"{texts.MODERATION_FILE} is not here; set PILOTHOUSE_DATA to the folder that holds it")
     prompts, labels = texts._labelled(found[0])
     assert (len(prompts), int(labels.max(axis=1).sum())) == (765, 419)
+
+
+def questions(folder: Path) -> Path:
+    """Questions whose abstracts hint at the experts' answer and whose conclusions tell it."""
+    rng, rows = np.random.default_rng(0), {}
+    for at in range(300):
+        decision = ("yes", "no", "maybe")[rng.choice(3, p=[0.55, 0.35, 0.1])]
+        hint = decision if rng.random() < 0.4 else "nothing"
+        rows[str(at)] = {
+            "QUESTION": f"does it {at % 7}?",
+            "CONTEXTS": [f"we saw {hint}", "in patients"],
+            "LONG_ANSWER": f"we conclude {decision if rng.random() < 0.9 else 'little'}",
+            "final_decision": decision,
+        }
+    path = folder / "pubmedqa" / "ori_pqal.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def test_questions_are_answered_or_deferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = questions(tmp_path)
+    monkeypatch.setenv("PILOTHOUSE_DATA", str(tmp_path))
+    assert find_questions() == path
+    found = answers(path, 0)
+    assert found["questions"] == 300
+    assert found["right, slow"] > found["right, fast"] > 0.55
+    assert found == answers(path, 0)
+    for figures in found["costs"].values():
+        assert figures["slow"] <= figures["margin"] <= figures["fast"]
+        assert figures["accept only"] == figures["fast"]  # a right answer is needed: one threshold
+    assert found["costs"]["1:1"]["always"] == pytest.approx(1 - found["right, fast"])
+    assert found["costs"]["3:1"]["never"] == pytest.approx(found["right, fast"])
+    path.write_text('{"1": {"QUESTION": "q", "CONTEXTS": [], "LONG_ANSWER": "", "final_decision": "perhaps"}}')
+    with pytest.raises(PilothouseError, match=r"cannot read PubMedQA's questions.*'perhaps'"):
+        answers(path, 0)
+    path.write_text('{"1": {"QUESTION": "q"}}')
+    with pytest.raises(PilothouseError, match="cannot read PubMedQA's questions"):
+        answers(path, 0)
+
+
+def test_claims_on_questions_by_hand() -> None:
+    costs = {"always": 1.0, "never": 0.8, "fixed 0.5": 0.9, "accept only": 0.75, "fast": 0.75, "slow": 0.5}
+    costs |= {"margin": 0.65, "random": 0.7, "slow share": 0.3}
+    error = {"ECE fast, before": 0.1, "ECE fast, after": 0.05, "Brier fast, before": 0.2, "Brier fast, after": 0.2}
+    run = {**error, "costs": dict.fromkeys(("1:1", "3:1"), costs)}
+    assert [c.passed for c in claims.answer_claims([run] * 2)] == [True] * 4
+    worse = {**costs, "fast": 0.78, "accept only": 0.78, "margin": 0.76, "random": 0.768}
+    run = {**error, "ECE fast, after": 0.1, "costs": {"1:1": costs, "3:1": worse}}
+    assert [c.passed for c in claims.answer_claims([run] * 2)] == [False] * 4
+    run = {**error, "Brier fast, after": 0.21, "costs": {"1:1": costs}}
+    assert [c.passed for c in claims.answer_claims([run] * 2)] == [True, True, True, False]
+
+
+def test_the_real_questions_are_a_thousand() -> None:
+    folder = Path(os.environ.get("PILOTHOUSE_DATA", "../shared/data"))
+    found = sorted(folder.glob("**/ori_pqal.json")) if folder.is_dir() else []
+    if not found:
+        pytest.skip("ori_pqal.json of PubMedQA is not here; set PILOTHOUSE_DATA to the folder that holds it")
+    decisions = [one.decision for one in read_questions(found[0])]
+    assert [decisions.count(name) for name in ("yes", "no", "maybe")] == [552, 338, 110]
 
 
 def test_the_method_is_there_without_scikit_learn() -> None:

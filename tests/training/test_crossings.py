@@ -89,6 +89,9 @@ PARTNERS: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("credit", "deduplicated", "program", ("treepo",)),
     ("credit", "tree-segment", "program", ("treepo",)),
     ("credit", "tree-subgroup", "program", ("treepo",)),
+    ("program", "prism", "credit", ("gae", "imitation", "reinforce-pp", "riskpo", "sum")),  # these compare problems
+    ("select", "zero-variance", "program", tuple(set(Program.catalogue.classes()) - {"prism"})),
+    ("select", "predictive-sampling", "program", tuple(set(Program.catalogue.classes()) - {"prism"})),
     ("objective", "value", "credit", ("gae",)),
     ("objective", "sum", "credit", ("gae",)),
     ("objective", "step-value", "credit", ("imitation",)),
@@ -196,11 +199,24 @@ def test_every_pair_works_but_those_that_ask_for_a_partner(verdicts: dict[Point,
         ("credit", "hierarchical", "--program budgeted-group"),
         ("select", "predictive-sampling", "zero-variance + predictive-sampling"),
         ("select", "outlier-truncation", "larger --group"),
+        ("program", "prism", "use --credit reinforce-pp"),
     ],
 )
 def test_a_part_that_cannot_do_its_work_in_grpo_says_what_would_help(room: str, spec: str, way_out: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(way_out)):
         resolve("grpo", PolicyGradient(), {room: spec, "task": "chain-arithmetic"})
+
+
+@pytest.mark.parametrize("credit", ["rloo", "grpo + rloo", "0.5*lite-ppo"])
+def test_a_program_of_one_decision_has_nothing_to_compare_within_a_problem(credit: str) -> None:
+    given = {"program": "prism", "credit": credit, "task": "chain-arithmetic"}
+    with pytest.raises(ConfigError, match="one decision and share its reward: use --credit reinforce-pp"):
+        resolve("grpo", PolicyGradient(), given)
+    resolve("grpo", PolicyGradient(), given | {"credit": f"{credit} + 0.5*reinforce-pp"})
+    with pytest.raises(
+        ConfigError, match=r"'chain' silences problems whose rewards are all equal.*--select everything"
+    ):
+        resolve("grpo", PolicyGradient(), given | {"credit": "reinforce-pp", "select": "overlong + zero-variance"})
 
 
 class Parity(ChainArithmetic):
@@ -257,7 +273,7 @@ def two_steps(point: Point, rooms: dict[str, dict[str, Part]], fresh: Callable[[
         trainer.updater = Watched(config, policy, trainer.optimizer, trainer.updater.reference)
         rows = [trainer.step(step) for step in range(2)]
     moved = any(not torch.equal(w.detach(), before[name]) for name, w in policy.trainable_parameters().items())
-    # a program that decides once a problem has equal rewards, which a comparison within groups turns into no gradient
+    # rewards that happen to be equal are no gradient, and no gradient moves nothing
     assert moved or not any(row["updated"] and row["grad_norm"] for row in rows)
     assert all(math.isfinite(row["loss"]) for row in rows if row["updated"])
     return moved

@@ -32,13 +32,14 @@ SMALL: dict[str, dict[str, Any]] = {
 def test_training_through_a_program_and_resuming_it(name: str, nano: Any, tmp_path: Path) -> None:
     program = {"name": name, "sampling": {"max_tokens": 16}, **SMALL.get(name, {})}
     settings = {"steps": 2, "prompts": 2}
-    config = nano("grpo", program=program, training=settings)
+    credit = "reinforce-pp" if Program.catalogue.classes()[name].one_outcome else "grpo"
+    config = nano("grpo", program=program, credit=credit, training=settings)
     whole = train(config, tmp_path / "whole", Progress())
     cost = whole.result["cost"]
     assert cost["tokens_sampled"] > 0
     rollouts = list(whole.store.rollouts())
     assert {row["step"] for row in rollouts} == {1, 2}
-    first = nano("grpo", program=program, training={**settings, "steps": 1})
+    first = nano("grpo", program=program, credit=credit, training={**settings, "steps": 1})
     half = train(first, tmp_path / "half", Progress())
     again = resume(half.store.path, 2, Progress())
     weights = [load_file(run.store.path / "model" / "model.safetensors") for run in (whole, again)]

@@ -54,6 +54,7 @@ def serve(
     queue: Annotated[int, Parameter(group=BOUNDS)] = 256,
     connections: Annotated[int, Parameter(group=BOUNDS)] = 4096,
     rows: Annotated[int, Parameter(group=BOUNDS)] = 256,
+    prefill_chunk: Annotated[int, Parameter(group=BOUNDS)] = 128,
     max_tokens: Annotated[int, Parameter(group=BOUNDS)] = 4096,
     max_choices: Annotated[int, Parameter(group=BOUNDS)] = 16,
     max_samples: Annotated[int, Parameter(group=BOUNDS)] = 64,
@@ -79,6 +80,8 @@ def serve(
         queue: Requests that may wait for their turn; further ones are answered 503.
         connections: Connections at once.
         rows: Most sequences in one batch of the local engine; at another server, requests under way at once.
+        prefill_chunk: Most tokens of new prompts that the local engine computes between two tokens of the answers under
+            way; 0 computes prompts whole.
         max_tokens: Longest answer a request may ask for.
         max_choices: Most choices (the field n) a request may ask for.
         max_samples: Widest budget a request may ask for, in whole responses.
@@ -88,8 +91,8 @@ def serve(
         grace: Seconds that requests under way have to finish when the server stops.
     """
     low = min(active, connections, rows, max_tokens, max_choices, max_samples, max_body)
-    if low < 1 or queue < 0 or min(timeout, idle, grace) <= 0:
-        raise ConfigError("a bound is less than 1: every bound counts from 1, and --queue from 0")
+    if low < 1 or min(queue, prefill_chunk) < 0 or min(timeout, idle, grace) <= 0:
+        raise ConfigError("a bound is less than 1: every bound counts from 1, --queue and --prefill-chunk from 0")
     method, model, program = _what(method, overrides, model)
     key = _key(key_file)
     try:
@@ -102,7 +105,7 @@ def serve(
     from pilothouse.serving.offers import Wish, open_offer
     from pilothouse.serving.plans import Bounds
 
-    wish = Wish(model, method, program, scorer, task, name, upstream, rows)
+    wish = Wish(model, method, program, scorer, task, name, upstream, rows, prefill_chunk)
     served = open_offer(wish)
     server = Server(
         served,

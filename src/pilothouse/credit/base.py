@@ -35,6 +35,7 @@ class Select(Part):
     itself, the credit, and ``narrow`` (the credit's weights are at hand). Most selectors only need to be called.
 
     Class attributes:
+        keeps_differing: True when groups train only if their rewards differ.
         drops_groups: True when it may silence whole groups, so that drawing more prompts can refill the batch.
         draws_ahead: True when it asks for more prompts than a step trains on, because some groups will be silenced.
         selects_unfinished: True when it makes sense of responses that training cuts into windows: it looks neither at
@@ -44,6 +45,7 @@ class Select(Part):
 
     catalogue: ClassVar[Catalogue] = _Chains("selector", "pilothouse.credit")
     drops_groups: ClassVar[bool] = False
+    keeps_differing: ClassVar[bool] = False
     draws_ahead: ClassVar[bool] = False
     selects_unfinished: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -94,6 +96,10 @@ class Select(Part):
     def may_drop_groups(self) -> bool:
         """Return whether whole groups may be silenced under these settings."""
         return self.drops_groups
+
+    def wants_differences(self) -> bool:
+        """Return whether groups train only if their rewards differ."""
+        return self.keeps_differing
 
     def may_draw_ahead(self) -> bool:
         """Return whether more prompts may be asked for than a step trains on."""
@@ -170,6 +176,10 @@ class Chain(Select):
     def may_drop_groups(self) -> bool:
         """Return whether any part may silence whole groups."""
         return any(part.may_drop_groups() for part in self.parts)
+
+    def wants_differences(self) -> bool:
+        """Return whether any part lets groups train only if their rewards differ."""
+        return any(part.wants_differences() for part in self.parts)
 
     def may_draw_ahead(self) -> bool:
         """Return whether any part may ask for more prompts."""

@@ -18,6 +18,7 @@ class ZeroVariance(Select):
 
     name: ClassVar[str] = "zero-variance"
     drops_groups: ClassVar[bool] = True
+    keeps_differing: ClassVar[bool] = True
 
     def __call__(self, rollouts: Rollouts) -> Rollouts:
         """Take the groups without differing rewards out of ``train_mask``."""

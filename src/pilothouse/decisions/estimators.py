@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pilothouse.core.errors import ConfigError
-from pilothouse.decisions.arrays import InputError
+from pilothouse.decisions.arrays import InputError, rows
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, clone
@@ -46,7 +46,12 @@ def kinds_of(y: Any) -> tuple[np.ndarray, np.ndarray]:
         InputError: they are not labels, or of one kind or of many.
     """
     labels = column_or_1d(y, warn=True)
-    check_classification_targets(labels)
+    try:
+        check_classification_targets(labels)
+    except ValueError as error:  # scikit-learn's checks want its own words, users want the rows
+        if labels.dtype.kind != "f" or np.isfinite(labels).all():
+            raise
+        raise InputError(f"{str(error).rstrip('.')}, in {rows(~np.isfinite(labels))}") from None
     kinds, places = np.unique(labels, return_inverse=True)
     if len(kinds) > 2:
         raise InputError(

@@ -12,6 +12,8 @@ from pilothouse.decisions.arrays import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+PART_ROWS = 100_000  #: rows of a CSV file that are in memory with columns that nobody asked for
+
 #: Endings that are read and written.
 KINDS = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 
@@ -45,7 +47,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
         for name in columns or ():
             _check(name, _names(path, kind, pandas), str(path))
         wanted = None if columns is None else list(dict.fromkeys(columns))
-        table = pandas.read_csv(path, usecols=wanted) if kind == "csv" else pandas.read_parquet(path, columns=wanted)
+        table = _csv(path, wanted, pandas) if kind == "csv" else pandas.read_parquet(path, columns=wanted)
     except FileNotFoundError:
         raise DataError(f"there is no file '{path}'") from None
     except InputError:
@@ -56,6 +58,13 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
     if table.empty:
         raise DataError(f"'{path}' has no rows")
     return table
+
+
+def _csv(path: Path, wanted: list[str] | None, pandas: Any) -> pd.DataFrame:
+    """Read all fields of a part of the rows at a time: told which columns to read, pandas lets broken rows through."""
+    with pandas.read_csv(path, chunksize=PART_ROWS) as parts:
+        kept = [part if wanted is None else part[wanted] for part in parts]
+    return pandas.concat(kept, ignore_index=True)
 
 
 def write_table(table: pd.DataFrame, stream: BinaryIO, kind: str) -> None:

@@ -62,6 +62,28 @@ class Prefill:
         """Return how many tokens of a row are not kept in the store."""
         return len(row.sequence) - min(row.reusable, len(self.store.match(row.sequence)))
 
+    def ahead(self, first: int, row: Row, most: int) -> bool:
+        """Compute the next tokens of a sequence that has not joined yet, and keep them in the store until it does.
+
+        Args:
+            first: first free row of the cache.
+            row: the sequence.
+            most: most tokens to compute.
+
+        Returns:
+            Whether anything was: not if the rest needs logits, or if the store cannot hold it.
+        """
+        held = min(row.reusable, len(self.store.match(row.sequence)))
+        stem = row.sequence[: min(held + most, row.reusable)]
+        if not held < len(stem) <= self.store.budget:
+            return False
+        part = [Row(row.job, row.index, stem, len(stem) - 1)]
+        self.decoder.pool.reserve(first + 1, len(row.sequence) + 1)  # once: growing copies the whole cache
+        self.fill(first, part, self.reuse(first, part))
+        row.job.computed += len(stem) - held
+        row.paid += len(stem) - held
+        return True
+
     def reuse(self, first: int, rows: Sequence[Row]) -> list[int]:
         """Copy what the store holds of each sequence to its row and return how much that is.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pilothouse.core.errors import ConfigError
-from pilothouse.decisions.arrays import binary, positive, probabilities, vector
+from pilothouse.decisions.arrays import InputError, binary, positive, probabilities, vector
 from pilothouse.decisions.audit import AuditLog
 from pilothouse.decisions.calibration import calibration, reliability
 from pilothouse.decisions.gate import CostGate
@@ -83,7 +83,10 @@ def gate_table(what: Gating) -> dict[str, Any]:
     if what.figure is not None and labels is None:
         raise ConfigError("a reliability diagram needs labels: give --y-need and --y-acc")
     if what.calibrate is not None:
-        fast, slow, found["temperatures"] = _calibrated(what, fast, slow)
+        try:
+            fast, slow, found["temperatures"] = _calibrated(what, fast, slow)
+        except InputError as error:
+            raise InputError(f"the calibration set '{what.calibrate}': {error}") from None
     gate = CostGate(_cost(table, what.c_fa, "c_fa"), _cost(table, what.c_fn, "c_fn"))
     routed = _route(gate, fast, slow, what.delta)
     found |= {"offers": float(routed.speak.mean()), "slow_share": float(routed.asked.mean())}
@@ -149,7 +152,7 @@ def _calibrated(what: Gating, fast: Pair, slow: Pair | None) -> tuple[Pair, Pair
     temperatures: dict[str, float] = {}
 
     def scaled(names: tuple[str, str], pair: Pair, which: str) -> Pair:
-        seen = _chances(table, *names, missing=True)
+        seen = _chances(table, *names, missing=which == "slow")
         done: list[np.ndarray] = []
         for kind, p, y, target in zip(("need", "accept"), seen, labels, pair, strict=True):
             known = ~np.isnan(p + y)

@@ -22,7 +22,7 @@ METHOD = Method(
         formula="sum over criteria of w_c s_ec - 0.1 (undisclosed techniques) / 23, after hard constraints",
         settings="the survey's tables of 25 engines and 23 techniques, its radar charts as scores; five profiles",
         departures="scores are read off charts; licence, upkeep and launch lines are general knowledge and marked so; "
-        "techniques are measured in this library's engine, which has no chunked prefill and no quantised weights",
+        "techniques are measured in this library's engine, which has no quantised weights",
         claim="25 engines compared; at concurrency 64 TensorRT-LLM gives 7,535 tokens/s on Llama-2-7B, vLLM 4,107, TGI "
         "3,058; on a Jetson Orin only Ollama and llama.cpp passed",
         when="to choose an engine, or to know a server before relying on it; scores are presence of features: measure "

@@ -47,12 +47,15 @@ class Program(Part):
         scores: True when it asks a scorer (``Value`` requests to "value") what a response is worth.
         labels: what the labels of its segments tell a credit, of {"tree"}: the node of a tree of responses.
         values_steps: True when its segments say what the state after each of them was found to be worth.
+        one_outcome: True when all episodes of a problem lead to one answer and so have one reward: nothing tells them
+            apart, however many they are.
     """
 
     catalogue: ClassVar[Catalogue] = Catalogue("program", "pilothouse.programs")
     scores: ClassVar[bool] = False
     labels: ClassVar[frozenset[str]] = frozenset()
     values_steps: ClassVar[bool] = False
+    one_outcome: ClassVar[bool] = False
     announces_budgets: ClassVar[bool] = False  #: whether its episodes carry the budget they were told, as a tag
 
     @property

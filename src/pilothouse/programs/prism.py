@@ -57,7 +57,7 @@ class Prism(Program):
 
     Nothing is sampled for a clear case that stays silent. Episodes hold what the policy chose; their text is the
     answer, so that a task judges the decision. One decision is made a problem: train it with a credit that compares
-    problems (``ppo``, ``reinforce-pp``), not attempts.
+    problems (``reinforce-pp``, ``gae``); one that compares attempts at a problem is refused.
 
     Args:
         c_fa: cost of an offer that is not accepted.
@@ -85,6 +85,7 @@ class Prism(Program):
     """
 
     name: ClassVar[str] = "prism"
+    one_outcome: ClassVar[bool] = True
     c_fa: Positive = 1.0
     c_fn: Positive = 3.0
     delta: Annotated[float, Field(ge=0)] = 0.1

@@ -12,7 +12,7 @@ from pilothouse.core.errors import ConfigError
 from pilothouse.core.problems import Message, Problem
 from pilothouse.core.requests import Tokens, Value
 from pilothouse.engines.base import Engine
-from pilothouse.engines.local import LocalEngine
+from pilothouse.engines.local import PREFILL_CHUNK, LocalEngine
 from pilothouse.engines.openai import OpenAIEngine
 from pilothouse.engines.runner import Runner
 from pilothouse.engines.transcripts import pack
@@ -46,6 +46,7 @@ class Wish:
         name: what clients call the model; empty takes the source's last name.
         upstream: the model's name at the other server; empty asks it.
         rows: most sequences in one batch; at another server, requests under way at once.
+        prefill_chunk: most tokens of new prompts computed between two tokens of those under way; 0 for whole prompts.
     """
 
     source: str
@@ -56,6 +57,7 @@ class Wish:
     name: str = ""
     upstream: str = ""
     rows: int = 256
+    prefill_chunk: int = PREFILL_CHUNK
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _local(wish: Wish) -> Served:
     scorer = _scorer(wish, what)
     of_policy = scorer is not None and scorer.of_policy
     policy = source.policy(task or Task(), make_progress(), value_head=of_policy)
-    engine = LocalEngine(policy, max_rows=wish.rows)
+    engine = LocalEngine(policy, max_rows=wish.rows, prefill_chunk=wish.prefill_chunk)
     judges = _judges(scorer, task, engine)
     runner = Runner({"policy": engine, VALUE: engine}) if of_policy else Runner(engine, scorers=judges)
     folder = Path(wish.source)

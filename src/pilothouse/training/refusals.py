@@ -27,6 +27,12 @@ def refuse(recipe: PolicyGradient) -> None:
 
 
 def _sizes(recipe: PolicyGradient) -> None:
+    if recipe.credit.compares_within_groups() and recipe.program.one_outcome:
+        raise ValueError(
+            f"credit '{recipe.credit.name}' compares the episodes of a problem, and those of program "
+            f"'{recipe.program.name}' make one decision and share its reward: use --credit reinforce-pp, or --credit "
+            "gae with --objective 'clipped + 0.5*value'"
+        )
     if recipe.credit.compares_within_groups() and recipe.program.group_size == 1:
         raise ValueError(
             f"credit '{recipe.credit.name}' compares the episodes of a group, and a group size of 1 leaves nothing "
@@ -165,6 +171,11 @@ def _labels(recipe: PolicyGradient) -> None:
 def _selection(recipe: PolicyGradient) -> None:
     if reason := recipe.select.refuses(recipe.program.group_size):
         raise ValueError(reason)
+    if recipe.select.wants_differences() and recipe.program.one_outcome:
+        raise ValueError(
+            f"selector '{recipe.select.name}' silences problems whose rewards are all equal, and the episodes of "
+            f"program '{recipe.program.name}' make one decision and share its reward: use --select everything"
+        )
     if recipe.select.may_draw_ahead() and not recipe.select.may_drop_groups():
         raise ValueError(
             f"selector '{recipe.select.name}' draws prompts ahead to make up for silenced groups, but nothing "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pilothouse.core.cards import Claim
 from pilothouse.reports.statistics import Interval, paired_difference
@@ -70,3 +71,13 @@ def claim(statement: str, bar: str, measured: Interval, passed: bool, unit: str,
 def data_folder() -> str:
     """Return the folder that ``PILOTHOUSE_DATA`` names; empty reads from the hub."""
     return os.environ.get("PILOTHOUSE_DATA", "")
+
+
+def find_data(pattern: str) -> Path | None:
+    """Return the first file under ``PILOTHOUSE_DATA`` that fits a pattern; ``None`` if there is none.
+
+    Args:
+        pattern: as ``Path.glob`` takes it, such as "**/NAME".
+    """
+    folder = data_folder()
+    return min(Path(folder).glob(pattern), default=None) if folder else None

@@ -15,6 +15,7 @@ from pilothouse.core.errors import ConfigError
 from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.experiments.debiasing import claims
 from pilothouse.methods.experiments.measured import over
+from pilothouse.methods.experiments.pubmedqa import FILE, find_questions
 from pilothouse.reports.cells import kept
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
@@ -34,8 +35,9 @@ class Scale:
         units: units of a trial.
         mixtures: repetitions of the mixture.
         draws: units of a mixture.
-        splits: splits of the diabetes set.
+        splits: splits of the diabetes set, and of PubMedQA's questions where they are.
         trials: pseudo-trials of a split.
+        text: whether PubMedQA's questions are measured where they are.
     """
 
     repeats: int = 5
@@ -47,10 +49,11 @@ class Scale:
     draws: int = 200_000
     splits: int = 20
     trials: int = 100
+    text: bool = True
 
 
 SCALES = {
-    "smoke": Scale(2, 3, 300, 200, 300, mixtures=2, draws=2000, splits=2, trials=5),
+    "smoke": Scale(2, 3, 300, 200, 300, mixtures=2, draws=2000, splits=2, trials=5, text=False),
     "small": Scale(),
 }
 
@@ -77,15 +80,34 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
     mixtures = _repeat("mixture", size.mixtures, size, out, progress, lambda node: gaps(size.draws, node.numpy()))
     splits = _repeat("diabetes", size.splits, size, out, progress, lambda node: one_split(node, size.trials))
     slopes = [_slopes(run["trials"]) for run in simulated]
-    found = (*claims.simulated_claims(slopes), *claims.mixture_claims(mixtures), *claims.diabetes_claims(splits))
-    figure = panels_figure(_panels(slopes, mixtures, splits), out / "claims", title=f"Debiasing, scale {scale}")
+    found = (
+        *claims.simulated_claims(slopes),
+        *claims.mixture_claims(mixtures),
+        *claims.split_claims(splits, "diabetes"),
+    )
+    asked = _questions(size, out, progress) if size.text else "not measured at this scale"
+    if isinstance(asked, list):
+        found += claims.split_claims(asked, "PubMedQA")
+    figure = panels_figure(_panels(slopes, mixtures, splits, asked), out / "claims", title=f"Debiasing, scale {scale}")
     tables = {
         "slopes": slopes,
         "coverage": _coverage([row for run in simulated for row in run["trials"]]),
         "mixture": mixtures,
         "diabetes": splits,
+        "questions": asked,
     }
     return Evidence.of("debiasing", scale, found, tables, figure.name, time.perf_counter() - started)
+
+
+def _questions(size: Scale, out: Path, progress: Progress) -> list[dict[str, Any]] | str:
+    """Measure PubMedQA's questions where they are, or say that they are not."""
+    from pilothouse.methods.experiments.debiasing.questions import one_split
+
+    if path := find_questions():
+        return _repeat("questions", size.splits, size, out, progress, lambda node: one_split(path, node, size.trials))
+    missing = f"not measured: {FILE} is not under PILOTHOUSE_DATA"
+    progress.say(f"PubMedQA's questions {missing}")
+    return missing
 
 
 def _repeat(
@@ -131,14 +153,21 @@ def _panels(
     slopes: Sequence[Mapping[str, Mapping[str, float]]],
     mixtures: Sequence[Mapping[str, float]],
     splits: Sequence[Mapping[str, Mapping[str, float]]],
+    asked: Sequence[Mapping[str, Mapping[str, float]]] | str,
 ) -> list[Panel]:
     def of(runs: Sequence[Mapping[str, Mapping[str, float]]], figure: str) -> dict[str, Any]:
         return {name: over([run[name][figure] for run in runs]) for name in SHOWN if name in runs[0]}
 
     tracked = {name: over([run[name] for run in mixtures]) for name in mixtures[0]}
+    text = (
+        []
+        if isinstance(asked, str)
+        else [Panel("PubMedQA", "slope of estimated on true effects", of(asked, "slope"), 1.0)]
+    )
     return [
         Panel("Simulated trials", "slope of estimated on true effects; 1 is right", of(slopes, "slope"), 1.0),
         Panel("Simulated trials", "mean absolute error of the effect", of(slopes, "mae")),
         Panel("Three normals", "largest gap over tenths of truths; bar 0.06", tracked, 0.06),
         Panel("Diabetes", "slope of estimated on true effects; 1 is right", of(splits, "slope"), 1.0),
+        *text,
     ]

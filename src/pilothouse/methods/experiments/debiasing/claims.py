@@ -62,11 +62,12 @@ def mixture_claims(found: Sequence[Mapping[str, float]]) -> tuple[Claim, ...]:
     )
 
 
-def diabetes_claims(found: Table) -> tuple[Claim, ...]:
+def split_claims(found: Table, what: str) -> tuple[Claim, ...]:
     """Return the claims on real data.
 
     Args:
         found: by method, slope and mean absolute error over the pseudo-trials of a split.
+        what: the data.
     """
     claims: list[Claim] = []
     naive = f"naive slope {mean([run['naive']['slope'] for run in found]):.2f}"
@@ -75,9 +76,9 @@ def diabetes_claims(found: Table) -> tuple[Claim, ...]:
         share = over([run[name]["mae"] / run["naive"]["mae"] for run in found])
         passed = 0.75 <= slope.estimate <= 1.15
         claims += [
-            claim(f"diabetes, pseudo-trials: slope of effects, {name}", "0.75 to 1.15", slope, passed, "slope", naive),
+            claim(f"{what}, pseudo-trials: slope of effects, {name}", "0.75 to 1.15", slope, passed, "slope", naive),
             claim(
-                f"diabetes, pseudo-trials: mean absolute error of the effect, {name} / naive",
+                f"{what}, pseudo-trials: mean absolute error of the effect, {name} / naive",
                 "at most 0.50",
                 share,
                 share.estimate <= 0.50,

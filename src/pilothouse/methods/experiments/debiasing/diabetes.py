@@ -33,12 +33,27 @@ def one_split(seeds: SeedTree, trials: int) -> dict[str, dict[str, Any]]:
     order = (seeds / "split").numpy().permutation(len(y))
     train, held, rest = np.split(order, [TRAIN, TRAIN + CALIBRATION])
     model = make_pipeline(StandardScaler(), Ridge()).fit(x[train], y[train])
-    pred, pairs = model.predict(x[rest]), (model.predict(x[held]), y[held])
+    pairs = model.predict(x[held]), y[held]
+    return corrected_effects(model.predict(x[rest]), y[rest], pairs, seeds / "trials", trials)
+
+
+def corrected_effects(
+    pred: np.ndarray, y: np.ndarray, pairs: tuple[np.ndarray, np.ndarray], seeds: SeedTree, trials: int
+) -> dict[str, dict[str, Any]]:
+    """Return by method how effects on predicted outcomes go with those on true ones, over pseudo-trials.
+
+    Args:
+        pred: [n] predictions of the trial's units.
+        y: [n] their true outcomes.
+        pairs: predictions and true outcomes of the calibration split.
+        seeds: node of the trials.
+        trials: how many.
+    """
     columns = {"naive": pred}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CorrectionWarning)
         columns["linear"] = LinearCalibration().fit(*pairs).transform(pred)
         columns["tweedie"] = TweedieCorrection().fit(*pairs).transform(pred)
         columns["tweedie, density of the trial"] = TweedieCorrection(density="target").fit(*pairs).transform(pred)
-    found = PseudoTrials(y[rest], seeds / "trials").effects(trials, lambda v, t: contrast("diff", t).of(v), **columns)
+    found = PseudoTrials(y, seeds).effects(trials, lambda v, t: contrast("diff", t).of(v), **columns)
     return {name: effect_slope(found["true"], found[name]).to_dict() for name in columns}

@@ -12,6 +12,7 @@ from pilothouse.reports.statistics import Interval
 
 Runs = Sequence[Mapping[str, float]]
 _ALL = "identical outputs throughout"
+_WAITS = ("p95_s", "first_s")
 
 
 def technique_claims(kept: Runs, batched: Runs, shared: Runs) -> tuple[Claim, ...]:
@@ -70,6 +71,27 @@ def technique_claims(kept: Runs, batched: Runs, shared: Runs) -> tuple[Claim, ..
             "share",
             f"{tokens}; {words[2]}",
         ),
+    )
+
+
+def arrival_claim(arrived: Runs) -> Claim:
+    """Return the claim on a long prompt that arrives while others decode; outputs that differ fail it.
+
+    Args:
+        arrived: repetitions with the prompt computed whole and in chunks.
+    """
+    share = over([run["p95_s"] / run["whole_p95_s"] for run in arrived])
+    same = min(run["identical"] for run in arrived) == 1
+    late, first = ([1e3 * mean([run[head + name] for run in arrived]) for head in ("", "whole_")] for name in _WAITS)
+    return claim(
+        "chunked prefill, a prompt of 512 tokens arriving while 7 streams decode: 95th percentile of the time between "
+        "their tokens, in chunks / whole",
+        "at most 0.6, identical outputs",
+        share,
+        share.estimate <= 0.6 and same,
+        "share",
+        f"{late[0]:.1f} ms against {late[1]:.1f} ms of processor time; the newcomer's first token after "
+        f"{first[0]:.0f} ms against {first[1]:.0f} ms; {_ALL if same else 'outputs DIFFER'}",
     )
 
 

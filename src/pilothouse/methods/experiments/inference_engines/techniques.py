@@ -21,6 +21,7 @@ from pilothouse.tasks.chain_arithmetic import ChainArithmetic
 
 CHARACTERS = "0123456789+-*/=.%()$ \nabcdefghijklmnopqrstuvwxyz"
 GAMMA = 4
+BEFORE, WINDOW, ROUNDS = 8, 16, 3  #: tokens of a stream before a long prompt arrives and counted after it; repetitions
 
 
 def network(shape: TinyShape, seeds: SeedTree) -> CausalPolicy:
@@ -132,6 +133,66 @@ def _answered(engine: LocalEngine, asked: Sequence[Sample]) -> tuple[list[tuple[
             assert isinstance(reply, Sampled)
             found[ticket] = reply.continuations[0].tokens, cost.tokens_computed
     return [found[ticket] for ticket in range(len(asked))], time.perf_counter() - start
+
+
+def arrival(policy: CausalPolicy, size: int, streams: int, chunk: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Return what streams wait between tokens after a long prompt arrives, computed whole and in chunks.
+
+    Every stream's next ``WINDOW`` gaps from the arrival on count, in seconds of the process's processor time, which a
+    busy machine does not stretch. Both ways are taken in turns, ``ROUNDS`` times, on the same prompts and seeds.
+
+    Args:
+        policy: the network.
+        size: tokens of the long prompt.
+        streams: sequences under way.
+        chunk: most tokens computed between two draws of the streams.
+        rng: draws the prompts and seeds.
+    """
+    asked = [
+        Sample(prompt(length, rng), max_tokens=most, seed=int(rng.integers(2**62)))
+        for length, most in (*[(16, BEFORE + WINDOW + 8)] * streams, (size, 8))
+    ]
+    gaps, first, tokens = dict[int, list[float]](), dict[int, list[float]](), dict[int, list[Tokens]]()
+    for _ in range(ROUNDS):
+        for way in (0, chunk):
+            waited, began, drawn = _interrupted(LocalEngine(policy, max_rows=streams + 1, prefill_chunk=way), asked)
+            gaps.setdefault(way, []).extend(waited * streams)
+            first.setdefault(way, []).append(began)
+            tokens.setdefault(way, []).extend(drawn)
+    whole, late = (float(np.quantile(gaps[way], 0.95)) for way in (0, chunk))
+    return {
+        "whole_p95_s": whole,
+        "p95_s": late,
+        "median_s": float(np.median(gaps[0])),
+        "whole_first_s": float(np.median(first[0])),
+        "first_s": float(np.median(first[chunk])),
+        "identical": float(tokens[0] == tokens[chunk]),
+    }
+
+
+def _interrupted(engine: LocalEngine, asked: Sequence[Sample]) -> tuple[list[float], float, list[Tokens]]:
+    """The streams' gaps after the last request arrived; seconds to its first token; what all drew."""
+    newcomer, streams = len(asked) - 1, range(len(asked) - 1)
+    for ticket in streams:
+        engine.submit(ticket, asked[ticket])
+    drawn, found = 0, dict[int, Tokens]()
+    while drawn <= BEFORE:
+        engine.step()
+        drawn += bool(engine.progress(streams))
+    gaps, first, begin = list[float](), math.nan, time.process_time()
+    engine.submit(newcomer, asked[newcomer])
+    last = begin
+    while len(found) < len(asked):
+        for ticket, reply, _ in engine.step():
+            assert isinstance(reply, Sampled)
+            found[ticket] = reply.continuations[0].tokens
+        now = time.process_time()
+        if engine.progress(streams) and len(gaps) < WINDOW:
+            gaps.append(now - last)
+            last = now
+        if math.isnan(first) and engine.progress({newcomer}):
+            first = now - begin
+    return gaps, first, [found[ticket] for ticket in range(len(asked))]
 
 
 def drafts(seeds: SeedTree, problems: int, limit: int, lessons: int) -> dict[str, float]:

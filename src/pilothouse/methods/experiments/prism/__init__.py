@@ -6,6 +6,7 @@ import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from pilothouse.core.cards import Claim, Evidence
 from pilothouse.core.errors import ConfigError
 from pilothouse.methods.experiments.measured import over
 from pilothouse.methods.experiments.prism import claims, texts
+from pilothouse.methods.experiments.prism.answers import answers
 from pilothouse.methods.experiments.prism.records import records
 from pilothouse.methods.experiments.prism.stream import closed, stream
 from pilothouse.methods.experiments.prism.tiny import Size, distilled
+from pilothouse.methods.experiments.pubmedqa import FILE as QUESTIONS_FILE
+from pilothouse.methods.experiments.pubmedqa import find_questions
 from pilothouse.reports.cells import kept
 from pilothouse.reports.figures import Panel, panels_figure
 from pilothouse.reports.progress import Progress
@@ -30,19 +34,19 @@ class Scale:
         streams: seeds of part A.
         teachers: seeds of part B.
         tiny: part D.
-        text: whether real text is measured where it is.
+        text: seeds of the folds of real text, where it is; 0 measures none.
     """
 
     events: int
     streams: int
     teachers: int
     tiny: Size
-    text: bool
+    text: int
 
 
 SCALES = {
-    "smoke": Scale(400, 2, 2, Size(records=90, held_out=40, epochs=0.3, seeds=1), text=False),
-    "small": Scale(6000, 5, 10, Size(records=3000, held_out=2000, epochs=4.0, seeds=4), text=True),
+    "smoke": Scale(400, 2, 2, Size(records=90, held_out=40, epochs=0.3, seeds=1), text=0),
+    "small": Scale(6000, 5, 10, Size(records=3000, held_out=2000, epochs=4.0, seeds=4), text=5),
 }
 
 
@@ -84,26 +88,36 @@ def reproduce(scale: str, out: Path, progress: Progress) -> Evidence:
         claims.record_claim(tables["tiny"], "a tiny language model"),
     )
     if size.text:
-        found += _real(tables, progress)
+        found += _real(tables, progress, lambda path: runs("answers", size.text, {}, partial(answers, path)))
     path = panels_figure(_panels(tables), out / "claims", title=f"PRISM, scale {scale}")
     return Evidence.of("prism", scale, found, tables, path.name, time.perf_counter() - started)
 
 
-def _real(tables: dict[str, Any], progress: Progress) -> tuple[Claim, ...]:
-    """Measure real text where it is; only ProactiveBench has a bar."""
+def _real(
+    tables: dict[str, Any], progress: Progress, asked: Callable[[Path], list[dict[str, Any]]]
+) -> tuple[Claim, ...]:
+    """Measure real text where it is; the moderation samples have no bar."""
+    found: tuple[Claim, ...] = ()
     if path := texts.find_moderation():
         progress.phase("moderation samples")
         tables["moderation"] = texts.moderation(path)
     else:
         tables["moderation"] = f"not measured: {texts.MODERATION_FILE} is not under PILOTHOUSE_DATA"
         progress.say(f"moderation samples {tables['moderation']}")
+    if path := find_questions():
+        tables["answers"] = asked(path)
+        found += claims.answer_claims(tables["answers"])
+    else:
+        tables["answers"] = f"not measured: {QUESTIONS_FILE} of PubMedQA is not under PILOTHOUSE_DATA"
+        progress.say(f"PubMedQA {tables['answers']}")
     if path := texts.find_bench():
         progress.phase("ProactiveBench")
         tables["bench"] = texts.bench(path)
-        return (claims.bench_claim(tables["bench"], [f"{fa:g}:{fn:g}" for fa, fn in texts.BENCH_COSTS]),)
+        costs = [f"{fa:g}:{fn:g}" for fa, fn in texts.BENCH_COSTS]
+        return (*found, claims.bench_claim(tables["bench"], costs))
     tables["bench"] = f"not measured: reward_data/{texts.BENCH_FILE} of ProactiveAgent is not under PILOTHOUSE_DATA"
     progress.say(f"ProactiveBench {tables['bench']}")
-    return ()
+    return found
 
 
 def _panels(tables: Mapping[str, Any]) -> list[Panel]:
@@ -114,7 +128,7 @@ def _panels(tables: Mapping[str, Any]) -> list[Panel]:
         found = {arm: over([run[arm]["cost"] for run in runs]) for arm in runs[0]}
         return Panel(f"{name.capitalize()}: costs 1:3", "realised cost an event", found)
 
-    return [
+    panels = [
         Panel("Stream: costs 1:3", "realised cost an event", {a: over([r["1:3"][a] for r in stream]) for a in arms}),
         Panel(
             "Stream: who is asked slowly",
@@ -128,3 +142,8 @@ def _panels(tables: Mapping[str, Any]) -> list[Panel]:
         costs("records"),
         costs("tiny"),
     ]
+    if isinstance(tables.get("answers"), list):
+        asked = [run["costs"]["2:1"] for run in tables["answers"]]
+        found = {arm: over([run[arm] for run in asked]) for arm in ("always", "never", "fast", "margin", "slow")}
+        panels.append(Panel("PubMedQA: costs 2:1", "realised cost a question", found))
+    return panels

@@ -98,6 +98,70 @@ def bench_claim(found: Mapping[str, Any], costs: Sequence[str]) -> Claim:
     )
 
 
+def answer_claims(runs: Sequence[Mapping[str, Any]]) -> tuple[Claim, ...]:
+    """Return the claims on PubMedQA's questions; the bars are those of ProactiveBench and of the stream.
+
+    Args:
+        runs: what ``answers`` returned, a seed each.
+    """
+    costs = [run["costs"] for run in runs]
+    plain = {at: _against(costs, at, "fast", ("always", "never")) for at in costs[0]}
+    dual = {at: _against(costs, at, "margin", ("always", "never", "fixed 0.5", "accept only")) for at in costs[0]}
+    shares = {at: over([closed(run[at], "margin") / closed(run[at], "random") for run in costs]) for at in costs[0]}
+    worst_plain, worst_dual = (_worst(found) for found in (plain, dual))
+    worst_share = min(shares, key=lambda at: _at(shares, at))
+    ece, brier = (
+        over([run[f"{name} fast, after"] - run[f"{name} fast, before"] for run in runs]) for name in ("ECE", "Brier")
+    )
+    asked = ", ".join(f"{at} {mean([run[at]['slow share'] for run in costs]):.0%}" for at in costs[0])
+    what, where = "PubMedQA, answer or defer", f"in all of {', '.join(costs[0])}"
+    return (
+        claim(
+            f"{what}: the gate on a calibrated chance of being right costs less than always and than never answering",
+            f"at most {BENCH} times the better, {where}",
+            plain[worst_plain],
+            all(found.estimate <= BENCH for found in plain.values()),
+            "ratio of costs, the worst",
+            _all(plain),
+        ),
+        claim(
+            f"{what}: the gate that reads the conclusion near its threshold costs less than the best of always, never, "
+            "0.5 and the gate that never reads it",
+            f"at most {BENCH} times, {where}",
+            dual[worst_dual],
+            all(found.estimate <= BENCH for found in dual.values()),
+            "ratio of costs, the worst",
+            _all(dual),
+        ),
+        claim(
+            f"{what}: reading the conclusion near the threshold closes more of the gap to reading it always than "
+            "reading as many at random",
+            f"at least {CLOSED} times as much, {where}",
+            shares[worst_share],
+            all(found.estimate >= CLOSED for found in shares.values()),
+            "ratio of shares, the worst",
+            f"{_all(shares)}; conclusions read: {asked}",
+        ),
+        claim(
+            f"{what}: a temperature lowers the calibration error of the chance of being right",
+            "ECE falls, the interval too, and the Brier score does not rise",
+            ece,
+            ece.high < 0 and brier.estimate <= 0,
+            "ECE",
+            f"ECE {mean([r['ECE fast, before'] for r in runs]):.3f} before, "
+            f"{mean([r['ECE fast, after'] for r in runs]):.3f} after; Brier {brier.estimate:+.4f}",
+        ),
+    )
+
+
+def _against(costs: Sequence[Mapping[str, Mapping[str, float]]], at: str, arm: str, others: Sequence[str]) -> Interval:
+    return over([run[at][arm] / min(run[at][other] for other in others) for run in costs])
+
+
+def _worst(found: Mapping[str, Interval]) -> str:
+    return max(found, key=lambda at: found[at].estimate)
+
+
 def _at(found: Mapping[str, Interval], name: str) -> float:
     return found[name].estimate
 

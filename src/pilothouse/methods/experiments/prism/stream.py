@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,31 @@ def stream(n: int, seed: int) -> dict[str, dict[str, float]]:
     rng = seeds.numpy()
     calibration, test = _events(n, rng), _events(n, rng)
     fast, slow = (_calibrated(calibration, test, noise, rng) for noise in (FAST, SLOW))
-    found: dict[str, dict[str, float]] = {}
-    for c_fa, c_fn in COSTS:
-        gate, (y_need, y_acc) = CostGate(c_fa, c_fn), test["labels"]
+    found = arms(fast, slow, test["labels"], COSTS, rng)
+    for (c_fa, c_fn), figures in zip(COSTS, found.values(), strict=True):
+        gate = CostGate(c_fa, c_fn)
+        loud = gate.decide(*(_louder(p) for p in fast))
+        figures["loud"] = float(gate.realised(loud, *test["labels"]).mean())
+    return found
 
-        def cost(speak: np.ndarray, gate: CostGate = gate, labels: Pair = (y_need, y_acc)) -> float:
+
+def arms(
+    fast: Pair, slow: Pair, labels: Pair, costs: Sequence[tuple[float, float]], rng: np.random.Generator
+) -> dict[str, dict[str, float]]:
+    """Return by costs, as "C_FA:C_FN", the realised cost an event of every way to decide, and who is asked slowly.
+
+    Args:
+        fast: [n] chances of need and of acceptance.
+        slow: [n] better ones.
+        labels: [n] whether help was needed, and whether it was or would have been accepted.
+        costs: pairs of C_FA and C_FN.
+        rng: draws whom the arm "random" asks slowly: as many as are near the threshold.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for c_fa, c_fn in costs:
+        gate, n = CostGate(c_fa, c_fn), len(labels[0])
+
+        def cost(speak: np.ndarray, gate: CostGate = gate) -> float:
             return float(gate.realised(speak, *labels).mean())
 
         near = np.abs(gate.margin(*fast)) <= DELTA
@@ -47,7 +67,6 @@ def stream(n: int, seed: int) -> dict[str, dict[str, float]]:
             "margin": cost(gate.decide(*_mixed(fast, slow, near))),
             "random": float(np.mean([cost(gate.decide(*chosen)) for chosen in choices])),
             "slow": cost(gate.decide(*slow)),
-            "loud": cost(gate.decide(*(_louder(p) for p in fast))),
             "slow share": float(near.mean()),
         }
     return found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pilothouse.core.errors import DataError
 from pilothouse.core.gates import threshold
 from pilothouse.decisions.calibration import ece
 from pilothouse.decisions.gate import CostGate
+from pilothouse.methods.experiments.measured import find_data
 from pilothouse.reports.statistics import auc
 from pilothouse.tasks.proactive_data import read_judged
 
@@ -29,14 +29,13 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 def find_bench() -> Path | None:
     """Return the folder of ProactiveBench's reward data under ``PILOTHOUSE_DATA``; ``None`` if it is not there."""
-    for path in _under(f"**/reward_data/{BENCH_FILE}"):
-        return path.parent
-    return None
+    path = find_data(f"**/reward_data/{BENCH_FILE}")
+    return path.parent if path else None
 
 
 def find_moderation() -> Path | None:
     """Return the moderation samples under ``PILOTHOUSE_DATA``; ``None`` if they are not there."""
-    return next(_under(f"**/{MODERATION_FILE}"), None)
+    return find_data(f"**/{MODERATION_FILE}")
 
 
 def bench(path: Path, seed: int = 0) -> dict[str, Any]:
@@ -169,8 +168,3 @@ def _labelled(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"cannot read the moderation samples in '{path}': {error}") from None
     return texts, np.array([[float(row[label]) for label in LABELS] for row in kept])
-
-
-def _under(pattern: str) -> Iterator[Path]:
-    folder = os.environ.get("PILOTHOUSE_DATA", "")
-    yield from sorted(Path(folder).glob(pattern)) if folder and Path(folder).is_dir() else ()

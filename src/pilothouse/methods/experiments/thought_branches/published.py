@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from pilothouse.core.errors import DataError
+from pilothouse.methods.experiments.measured import find_data
 
 FILE = "faith_counterfactual_qwen-14b.csv"
 #: What the file is known to hold, to three decimals.
@@ -28,9 +28,7 @@ EXPECTED = {
 
 def find_transplants() -> Path | None:
     """Return the file, anywhere under ``PILOTHOUSE_DATA``; ``None`` if it is not there."""
-    folder = os.environ.get("PILOTHOUSE_DATA", "")
-    found = sorted(Path(folder).glob(f"**/{FILE}")) if folder and Path(folder).is_dir() else []
-    return found[0] if found else None
+    return find_data(f"**/{FILE}")
 
 
 def summarise(path: Path) -> dict[str, float]:
