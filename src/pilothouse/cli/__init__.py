@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pilothouse.cli import (  # noqa: F401 - each joins its commands to the application
     compare,
+    dashboard,
     debias,
     engines,
     gate,

@@ -123,8 +123,8 @@ class RowFile:
 
     def steps(self) -> tuple[int, int] | None:
         """Return the first and the last step; ``None`` when there is no row."""
-        first = next((step for _, line in self._lines(0) if (step := _step(line)) is not None), None)
-        last = next((step for _, line in self._backwards(self._size()) if (step := _step(line)) is not None), None)
+        first = next((step for _, line in self._lines(0) if (step := step_of(line)) is not None), None)
+        last = next((step for _, line in self._backwards(self._size()) if (step := step_of(line)) is not None), None)
         return None if first is None or last is None else (first, last)
 
     def seek(self, step: int) -> int:
@@ -136,13 +136,13 @@ class RowFile:
                 stream.seek(middle)
                 stream.readline()
                 line, end = stream.readline(), stream.tell()
-                found = _step(line)
+                found = step_of(line)
                 if end > high or found is None or found >= step:
                     high = middle
                 else:
                     low = end
         for start, line in self._lines(low):
-            found = _step(line)
+            found = step_of(line)
             if found is not None and found >= step:
                 return start
         return self._size()
@@ -230,7 +230,8 @@ def sampled_rows(path: Path, count: int = 40) -> list[Row]:
     return found + ([last] if last else [])
 
 
-def _step(line: bytes) -> int | None:
+def step_of(line: bytes) -> int | None:
+    """Return the step of a line, read from its beginning where it stands there; ``None`` if it has none."""
     found = _STEP.match(line)
     if found:
         return int(found[1])

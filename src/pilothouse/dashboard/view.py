@@ -1,0 +1,104 @@
+"""What a page function returns, and what every page is made from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pilothouse.core.errors import PilothouseError
+from pilothouse.reports.metrics_file import MetricsFiles
+from pilothouse.reports.run_list import RunsFolder
+
+if TYPE_CHECKING:
+    from pilothouse.methods.base import Method
+
+T = TypeVar("T")
+SIZE = 100  #: rows a page
+
+
+@dataclass(frozen=True)
+class View:
+    """A page to render.
+
+    Args:
+        template: its file.
+        context: what it shows.
+        status: of the answer.
+    """
+
+    template: str
+    context: dict[str, Any] = field(default_factory=dict[str, Any])
+    status: int = 200
+
+
+class NotHere(PilothouseError):
+    """What was asked for does not exist."""
+
+
+class House:
+    """What the pages read: the folder of runs, their figures, the methods.
+
+    Args:
+        root: the folder of runs.
+
+    Raises:
+        RunError: it is missing, or is itself a run.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.folder = RunsFolder(root)
+        self.metrics = MetricsFiles()
+        self._lock = threading.Lock()
+
+    def methods(self) -> dict[str, Method]:
+        """Return the methods by name; the first to ask waits for them to load."""
+        with self._lock:
+            from pilothouse.methods.base import methods  # they load PyTorch, which the other pages need not wait for
+
+            return methods()
+
+    def warm(self) -> None:
+        """Read every run and load the methods, so that nobody waits for that later."""
+        self.folder.summaries()
+        self.methods()
+
+
+@dataclass(frozen=True)
+class Paged(Generic[T]):
+    """One page of a list.
+
+    Args:
+        rows: those of this page.
+        total: how many there are in all.
+        page: this page, counted from 1.
+        size: rows a page.
+    """
+
+    rows: Sequence[T]
+    total: int
+    page: int
+    size: int = SIZE
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return max(1, -(-self.total // self.size))
+
+    @property
+    def first(self) -> int:
+        """Number of the first row on this page, counted from 1."""
+        return (self.page - 1) * self.size + 1
+
+    @property
+    def last(self) -> int:
+        """Number of the last row on this page."""
+        return self.first + len(self.rows) - 1
+
+
+def paged(rows: Sequence[T], page: int, size: int = SIZE) -> Paged[T]:
+    """Return a page of a list; beyond the last page is the last page."""
+    page = max(1, min(page, max(1, -(-len(rows) // size))))
+    return Paged(rows[(page - 1) * size : page * size], len(rows), page, size)
