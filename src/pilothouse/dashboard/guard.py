@@ -21,6 +21,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+MOST_ADDRESS = 8192  #: bytes of an address
 _HERE = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE = ("0.0.0.0", "::")
 
@@ -66,6 +67,8 @@ class Guard:
             return PlainTextResponse("this server is not known by that name\n", 421)
         if scope["method"] not in ("GET", "HEAD"):
             return PlainTextResponse("pages here are only read\n", 405, {"Allow": "GET, HEAD"})
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_ADDRESS:
+            return PlainTextResponse("this address is too long\n", 414)
         return None
 
 

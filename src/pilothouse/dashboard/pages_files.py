@@ -7,7 +7,7 @@ from pathlib import Path
 
 from starlette.responses import FileResponse, Response
 
-from pilothouse.dashboard.query import link
+from pilothouse.dashboard.query import MOST_TEXT, link
 from pilothouse.dashboard.view import NotHere
 from pilothouse.reports.run_list import Found, RunsFolder
 
@@ -53,9 +53,13 @@ def file_response(folder: RunsFolder, name: str) -> Response:
         NotHere: it is neither, or leads out of the folder.
     """
     path = folder.root.joinpath(*name.split("/"))
-    report = path.name == "report.html" and (path.parent / "comparison.json").is_file()
     hidden = any(part.startswith(".") or not part for part in name.split("/"))
-    if hidden or not (path.suffix in PICTURES or report) or not folder.holds(path) or not path.is_file():
-        raise NotHere(f"there is no picture '{name}' in {folder.title}")
+    try:
+        report = path.name == "report.html" and (path.parent / "comparison.json").is_file()
+        there = not hidden and (path.suffix in PICTURES or report) and folder.holds(path) and path.is_file()
+    except (OSError, ValueError):  # a name no file system would take
+        there = report = False
+    if not there:
+        raise NotHere(f"there is no picture '{name[:MOST_TEXT]}' in {folder.title}")
     kind = "text/html; charset=utf-8" if report else PICTURES[path.suffix]
     return FileResponse(path, media_type=kind, headers={"Content-Security-Policy": ALONE, "Cache-Control": "no-cache"})

@@ -65,12 +65,12 @@ def _of_step(rows: RowFile, query: Query, steps: tuple[int, int]) -> dict[str, A
 def _of_problem(rows: RowFile, query: Query) -> dict[str, Any]:
     """Rollouts of one problem, a stretch of the file at a time."""
     problem, keep = query.text("problem"), _keeper(query)
-    mark = json.dumps(problem, ensure_ascii=False).encode()
+    marks = tuple(json.dumps(problem, ensure_ascii=plain).encode(errors="replace") for plain in (False, True))
     at = query.integer("at", 0)
     read = rows.page(
-        at, most=SIZE, keep=lambda row: str(row.get("problem")) == problem and keep(row), contains=mark, budget=_LOOK
+        at, most=SIZE, keep=lambda row: str(row.get("problem")) == problem and keep(row), contains=marks, budget=_LOOK
     )
-    return {"list": paged(read.rows, 1, SIZE), "after": read.after, "faults": read.faults, "groups": []}
+    return {"list": paged(read.rows, 1, SIZE), "after": read.after, "faults": read.faults, "groups": [], "more": False}
 
 
 def filters(query: Query) -> dict[str, str]:

@@ -56,7 +56,7 @@ class RowFile:
         keep: Callable[[Row], bool] | None = None,
         until: Callable[[bytes], bool] | None = None,
         whole: bool = False,
-        contains: bytes = b"",
+        contains: tuple[bytes, ...] = (),
         budget: int = MOST_BYTES,
     ) -> Page:
         """Return the next rows.
@@ -67,7 +67,7 @@ class RowFile:
             keep: only rows for which this holds.
             until: stop before the first line for which this holds.
             whole: with what a row holds for every token; else without.
-            contains: only lines that hold these bytes, seen before anything is parsed.
+            contains: only lines that hold some of these bytes, seen before anything is parsed.
             budget: bytes to read at most.
 
         Raises:
@@ -80,7 +80,7 @@ class RowFile:
             if len(page.rows) == most or start - begun > budget:
                 page.after = start
                 return page
-            if contains and contains not in line:
+            if contains and not any(part in line for part in contains):
                 continue
             row = _read(line if whole else _light(line))
             if row is None:
@@ -128,8 +128,10 @@ class RowFile:
         return None if first is None or last is None else (first, last)
 
     def seek(self, step: int) -> int:
-        """Return where the first row of a step, or of a later one, begins; the size of the file if there is none."""
+        """Return where the first row of a step, or of a later one, begins; the end of the last row if there is none."""
         low, high = 0, self._size()
+        if not high:
+            return 0
         with self._open() as stream:
             while high - low > _NEAR:
                 middle = (low + high) // 2
@@ -145,7 +147,8 @@ class RowFile:
             found = step_of(line)
             if found is not None and found >= step:
                 return start
-        return self._size()
+            low = start + len(line)
+        return low
 
     def _open(self) -> BinaryIO:
         try:

@@ -18,6 +18,7 @@ from pilothouse.core.errors import RunError
 from pilothouse.reports.run_summary import FILES, RunSummary, summarise
 
 DEPTH = 4  #: a run of a comparison lies two folders below it
+MOST_NAME = 1000  #: characters of a name that is looked for
 FRESH_S = 1.0  #: how long a walk through the folder stands
 _EVIDENCE = re.compile(r".+-(?:smoke|small|gpu)\.json")
 
@@ -77,19 +78,20 @@ class RunsFolder:
         Raises:
             RunError: there is no such thing inside the folder.
         """
-        missing = RunError(f"there is no {kinds[0]} '{name}' in {self.title}: it was moved or removed")
+        missing = RunError(f"there is no {kinds[0]} '{name[:200]}' in {self.title}: it was moved or removed")
         parts = name.split("/")
         if not all(parts) or any(part in (".", "..") or "\0" in part or "\\" in part for part in parts):
             raise missing
         path = self.root.joinpath(*parts)
-        if not self.holds(path):
+        if len(name) > MOST_NAME or not self.holds(path):
             raise missing
-        for kind in kinds:
-            if kind == "evidence" and _EVIDENCE.fullmatch(path.name) and path.is_file():
-                return Found(kind, name, path)
-            if kind == self._kind(path):
-                return Found(kind, name, path)
-        raise missing
+        try:
+            kind = "evidence" if _EVIDENCE.fullmatch(path.name) and path.is_file() else self._kind(path)
+        except OSError:  # a name no file system would take
+            raise missing from None
+        if kind not in kinds:
+            raise missing
+        return Found(kind, name, path)
 
     def holds(self, path: Path) -> bool:
         """Return whether a path leads to somewhere inside the folder, links followed."""
