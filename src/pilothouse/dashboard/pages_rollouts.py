@@ -51,7 +51,7 @@ def _of_step(rows: RowFile, query: Query, steps: tuple[int, int]) -> dict[str, A
     step = query.integer("step", steps[1], *steps)
     start = rows.seek(step)
     read = rows.page(start, most=MOST, until=lambda line: (step_of(line) or 0) > step)
-    groups = sorted({row.get("group") for _, row in read.rows if isinstance(row.get("group"), int)})
+    groups = sorted({group for _, row in read.rows if isinstance(group := row.get("group"), int)})
     keep = _keeper(query)
     return {
         "step": step,

@@ -51,8 +51,9 @@ class Query:
 
     def but(self, **changes: str | int | None) -> str:
         """Return this page's address with some parameters changed; ``None`` and "" leave one out."""
-        kept = [(key, value) for key, value in self._given.multi_items() if key not in changes and value]
-        return address(self.path, kept + [(k, str(v)) for k, v in changes.items() if v not in (None, "")])
+        left = {key: "" if value is None else str(value) for key, value in changes.items()}
+        kept = [(key, left.pop(key, "") if key in changes else value) for key, value in self._given.multi_items()]
+        return address(self.path, [(key, value) for key, value in [*kept, *left.items()] if value])
 
 
 def address(path: str, parameters: Iterable[tuple[str, str]] = ()) -> str:

@@ -43,14 +43,10 @@ def read_comparison(path: Path) -> Stored:
 
 
 def _standing(row: Mapping[str, Any]) -> Standing:
-    known = {item.name for item in fields(Standing)}
-    return Standing(
-        **{
-            key: _interval(value) if isinstance(value, Mapping) else float("nan") if value is None else value
-            for key, value in row.items()
-            if key in known
-        }
-    )
+    known: dict[str, Any] = {item.name: row[item.name] for item in fields(Standing)}
+    for name, value in known.items():
+        known[name] = _interval(value) if isinstance(value, Mapping) else float("nan") if value is None else value
+    return Standing(**known)
 
 
 def _interval(found: Mapping[str, Any]) -> Interval:

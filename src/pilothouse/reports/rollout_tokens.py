@@ -67,11 +67,11 @@ def tokens_of(row: Mapping[str, Any]) -> tuple[Token, ...]:
 
 
 def _pieces(row: Mapping[str, Any], size: int) -> list[str]:
-    text, widths = row.get("response"), row.get("widths")
+    text, found = row.get("response"), row.get("widths")
     if not isinstance(text, str):
         return [""] * size
-    fits = isinstance(widths, list) and len(widths) == size and all(isinstance(w, int) and w >= 0 for w in widths)
-    if not fits or sum(widths) != len(text):
+    widths = [w for w in found if isinstance(w, int) and w >= 0] if isinstance(found, list) else []
+    if len(widths) != size or sum(widths) != len(text):
         # a character tokenizer's responses: one token a character, perhaps one more that ends them
         widths = [1] * len(text) + [0] * (size - len(text)) if size - len(text) in (0, 1) else [0] * size
     pieces: list[str] = []
