@@ -24,7 +24,7 @@ FIGURES += tuple(f"seconds/{phase}" for phase in ("sample", "verify", "credit", 
 BIG = "big-run"
 
 
-def make_run(folder: Path, at: int, steps: int, draw: random.Random) -> None:
+def make_run(folder: Path, at: int, steps: int, figures: list[dict[str, float]]) -> None:
     """A finished run with as many settings and figures as training leaves."""
     folder.mkdir()
     parts = {part: {"name": "some-part", **{f"setting_{i}": i for i in range(8)}} for part in ("program", "credit")}
@@ -32,9 +32,8 @@ def make_run(folder: Path, at: int, steps: int, draw: random.Random) -> None:
     training = {"steps": steps, **{f"setting_{i}": i for i in range(24)}}
     versions = dict.fromkeys(("pilothouse", "python", "torch", "numpy"), "1.2.3")
     (folder / "config.toml").write_text(tomli_w.dumps({**config, **parts, "training": training, "versions": versions}))
-    with (folder / "metrics.jsonl").open("w") as stream:
-        for step in range(1, steps + 1):
-            stream.write(json.dumps({"step": step, **{name: draw.random() for name in FIGURES}}) + "\n")
+    rows = [json.dumps({"step": step, **figures[step % len(figures)]}) for step in range(1, steps + 1)]
+    (folder / "metrics.jsonl").write_text("\n".join(rows) + "\n")
     measured = {"accuracy": 0.5, "low": 0.4, "high": 0.6, "reward": 0.5, "length": 30.0}
     result = {"finished": True, "before": {"sampled": measured}, "after": {"sampled": measured}}
     (folder / "result.json").write_text(json.dumps(result))
@@ -42,20 +41,25 @@ def make_run(folder: Path, at: int, steps: int, draw: random.Random) -> None:
 
 def make_rollouts(path: Path, size: int, draw: random.Random) -> int:
     """Rollouts of 512 tokens, 128 a step, until the file is as large as it shall be; return the last step."""
+    tails = [tail(draw) for _ in range(64)]
     step = 0
     with path.open("w") as stream:
         while stream.tell() < size:
             step += 1
             for row in range(128):
-                tokens = [draw.randrange(150_000) for _ in range(512)]
                 record = {"step": step, "group": row // 8, "problem": f"problem-{step}-{row // 8}", "prompt": "p" * 200}
                 record |= {"response": "word " * 512, "reward": float(row % 2), "correct": row % 2 == 1, "parts": {}}
                 record |= {"status": "ok", "detail": "", "stop": "eos", "length": 512, "trained": True}
-                record |= {"tokens": tokens, "actions": "1" * 512, "widths": [5] * 512}
-                record |= {"logprobs": [round(-draw.random(), 4) for _ in tokens], "gap": 0.0}
-                record |= {"credit": [round(draw.random(), 5) for _ in tokens]}
-                stream.write(json.dumps(record) + "\n")
+                stream.write(json.dumps(record)[:-1] + tails[draw.randrange(64)])
     return step
+
+
+def tail(draw: random.Random) -> str:
+    """What a row holds for every token."""
+    tokens = [draw.randrange(150_000) for _ in range(512)]
+    record = {"tokens": tokens, "actions": "1" * 512, "logprobs": [round(-draw.random(), 4) for _ in tokens]}
+    record |= {"gap": 0.0, "credit": [round(draw.random(), 5) for _ in tokens], "widths": [5] * 512}
+    return ", " + json.dumps(record)[1:] + "\n"
 
 
 def fetch(port: int, path: str) -> tuple[float, str]:
@@ -105,9 +109,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place) / "runs"
         root.mkdir()
+        figures = [{name: draw.random() for name in FIGURES} for _ in range(200)]
         for at in range(options.runs - 1):
-            make_run(root / f"run-{at:04}", at, 200, draw)
-        make_run(root / BIG, 0, 5000, draw)
+            make_run(root / f"run-{at:04}", at, 200, figures)
+        make_run(root / BIG, 0, 5000, figures)
         last = make_rollouts(root / BIG / "rollouts.jsonl", options.megabytes * 10**6, draw)
         command = [sys.executable, "-m", "pilothouse", "dashboard", str(root), "--port", "0"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1)

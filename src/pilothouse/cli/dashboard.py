@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +58,9 @@ def dashboard(
 
     server = Dashboard(runs, host, port)
     quiet_logs()
+    server.prepare()
     if host not in LOOPBACK:
         line("warning: anybody who reaches this machine can read these runs; the default address is this machine's own")
     line(f"dashboard of {runs} at {server.url} (Ctrl-C ends it)")
+    sys.stdout.flush()  # whoever started it through a pipe wants to know where it is
     server.run(open_page)

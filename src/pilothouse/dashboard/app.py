@@ -79,6 +79,8 @@ class Pages:
             "METRICS": words.METRICS,
         }
         self._templates.filters |= {name: getattr(words, name) for name in words.FILTERS}
+        for name in self._templates.list_templates():  # compiled now, not while somebody waits for a page
+            self._templates.get_template(name)
 
     def html(self, template: str, context: dict[str, Any]) -> str:
         """Return a template filled in."""

@@ -37,13 +37,22 @@ class Dashboard:
         """The address to open."""
         return f"{self.listener.address}/"
 
+    def prepare(self, most_s: float = 5.0) -> None:
+        """Begin to read what pages show, so that none of them is slow for being the first.
+
+        Args:
+            most_s: seconds to wait for every run's summary; the methods, which take longer to load, are not waited for.
+        """
+        read = threading.Event()
+        threading.Thread(target=self.house.warm, args=(read,), daemon=True).start()
+        read.wait(most_s)
+
     def run(self, open_browser: bool = False) -> None:
-        """Serve until stopped; what pages read is read beforehand on a thread of its own.
+        """Serve until stopped.
 
         Args:
             open_browser: show the first page in the user's browser.
         """
-        threading.Thread(target=self.house.warm, daemon=True).start()
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(self.url,), daemon=True).start()
         self.listener.run()

@@ -60,9 +60,16 @@ class House:
 
             return methods()
 
-    def warm(self) -> None:
-        """Read every run and load the methods, so that nobody waits for that later."""
-        self.folder.summaries()
+    def warm(self, read: threading.Event) -> None:
+        """Read every run, then load the methods, so that nobody waits for that later.
+
+        Args:
+            read: set when the runs are read.
+        """
+        try:
+            self.folder.summaries()
+        finally:
+            read.set()
         self.methods()
 
 

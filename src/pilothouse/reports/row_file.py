@@ -207,7 +207,7 @@ def last_row(path: Path) -> Row | None:
     return found[1] if found else None
 
 
-def sampled_rows(path: Path, count: int = 40) -> list[Row]:
+def sampled_rows(path: Path, count: int = 24) -> list[Row]:
     """Return rows spread evenly over the bytes of a file, the last one among them: enough for a small picture.
 
     Args:

@@ -57,7 +57,7 @@ class RunsFolder:
         self.title = self.root.name or str(self.root)
         self._walked: tuple[float, list[Found]] = (-FRESH_S, [])
         self._held: dict[Path, tuple[tuple[tuple[int, int, int], ...], RunSummary]] = {}
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
 
     def found(self, kind: str = "") -> list[Found]:
         """Return all there is, or all of a kind."""
@@ -129,8 +129,9 @@ class RunsFolder:
         return summary
 
     def summaries(self) -> list[RunSummary]:
-        """Return the summary of every run."""
-        return [self.summary(one) for one in self.found("run")]
+        """Return the summary of every run; who asks while others read waits for them instead of reading too."""
+        with self._reading:
+            return [self.summary(one) for one in self.found("run")]
 
     def plain(self, sentence: str) -> str:
         """Return a sentence without the path of the folder, which is nobody's business on a page."""
