@@ -139,7 +139,7 @@ def report(options: argparse.Namespace, cold: float, ready: float, times: dict[s
     if options.json:
         print(json.dumps({"cold": cold, "ready": ready, "pages": rows}, indent=2))
         return
-    print(f"first page, nothing read yet: {cold:.2f} s; methods loaded after {ready:.1f} s")
+    print(f"first page after the start: {cold:.2f} s; methods loaded after {ready:.1f} s")
     for name, row in rows.items():
         mark = "" if row["p99"] < BAR else f"  over the bar of {BAR:g} s"
         print(f"{name:<34} first {row['first']:.3f}  p50 {row['p50']:.3f}  p99 {row['p99']:.3f} s{mark}")

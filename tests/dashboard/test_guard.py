@@ -91,7 +91,7 @@ def test_names_by_address():
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_pages_are_only_read(pages, method):
     assert pages.request(method, "/").status_code == 405
-    assert pages.head("/").status_code in (200, 405)
+    assert pages.head("/").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_real_server_answers_and_ends(runs):
         assert answer.status == 200
         assert b"grpo-sums" in answer.read()
         connection.request("GET", "/run/" + "x" * 100_000)
-        assert connection.getresponse().status == 414
+        assert connection.getresponse().status in (400, 414)  # however it arrives in pieces
     finally:
         server.stop()
         thread.join(20)

@@ -32,6 +32,7 @@ from pilothouse.dashboard.view import House, NotHere, View
 
 LOG = logging.getLogger("pilothouse.dashboard")
 HERE = Path(__file__).parent
+READ = ["GET", "HEAD"]
 
 ListPage: TypeAlias = Callable[[House, Query], View]
 NamedPage: TypeAlias = Callable[[House, str, Query], View]
@@ -124,12 +125,12 @@ def make_app(house: House, host: str) -> ASGIApp:
     app.mount("/static", StaticFiles(directory=HERE / "static"))
 
     def listed(path: str, page: ListPage) -> None:
-        @app.get(path)
+        @app.api_route(path, methods=READ)
         def answer(request: Request) -> Response:
             return pages.page(page(house, Query(request.query_params, path)))
 
     def named(kind: str, page: NamedPage) -> None:
-        @app.get(f"/{kind}/{{name:path}}")
+        @app.api_route(f"/{kind}/{{name:path}}", methods=READ)
         def answer(request: Request, name: str) -> Response:
             return pages.page(page(house, name, Query(request.query_params, link(kind, name))))
 
@@ -138,11 +139,11 @@ def make_app(house: House, host: str) -> ASGIApp:
     for kind, page in NAMED.items():
         named(kind, page)
 
-    @app.get("/live/{name:path}")
+    @app.api_route("/live/{name:path}", methods=READ)
     def live(request: Request, name: str) -> Response:
         return pages.live(name, Query(request.query_params, link("run", name)))
 
-    @app.get("/file/{name:path}")
+    @app.api_route("/file/{name:path}", methods=READ)
     def file(name: str) -> Response:
         return file_response(house.folder, name)
 

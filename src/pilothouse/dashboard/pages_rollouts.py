@@ -18,7 +18,7 @@ VERDICTS = ("right", "wrong", "unjudged")
 SIZE, MOST = 50, 4096  #: rows a page, rows of a step that are looked at
 MOST_SIBLINGS = 64  #: responses of a group that are listed
 MOST_TOKENS = 6000  #: coloured in a page
-_LOOK = 16 * 2**20  #: bytes searched for a problem at a time
+_LOOK = 48 * 2**20  #: bytes searched for a problem at a time
 
 
 def rollouts_view(house: House, name: str, query: Query) -> View:

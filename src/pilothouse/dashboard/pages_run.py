@@ -21,7 +21,7 @@ from pilothouse.reports.runs import RunStore
 from pilothouse.reports.show import one_line
 
 AGAIN_S = {Status.TRAINING: 2, Status.STOPPED: 15, Status.FINISHED: 0, Status.DAMAGED: 15}
-_EXAMPLES = 2
+_EXAMPLES, _MOST_BYTES = 2, 8 * 2**20  #: responses quoted from each end, bytes of the newest step they are of
 #: Rows of the table of measurements, with how their figures are written.
 _MEASURES = ("accuracy", "reward", "length", "entropy", "truncated", "solved", "distinct")
 
@@ -94,7 +94,7 @@ def _samples(house: House, found: Found) -> dict[str, Any]:
         steps = rows.steps()
         if steps is None:
             return {}
-        newest = rows.page(rows.seek(steps[1]), most=4096).rows
+        newest = rows.page(rows.seek(steps[1]), most=4096, budget=_MOST_BYTES).rows
     except RunError as error:
         return {"fault": house.folder.plain(str(error))}
     judged = [(at, row) for at, row in newest if math.isfinite(number(row.get("reward")))]

@@ -80,7 +80,7 @@ class RunsFolder:
         """
         missing = RunError(f"there is no {kinds[0]} '{name[:200]}' in {self.title}: it was moved or removed")
         parts = name.split("/")
-        if not all(parts) or any(part in (".", "..") or "\0" in part or "\\" in part for part in parts):
+        if any(not part or part.startswith(".") or "\0" in part for part in parts):
             raise missing
         path = self.root.joinpath(*parts)
         if len(name) > MOST_NAME or not self.holds(path):

@@ -129,7 +129,7 @@ def summarise(path: Path, name: str) -> RunSummary:
     stamps = [found.stat().st_mtime for file in FILES if (found := path / file).exists()]
     return RunSummary(
         name=name,
-        method=text(config.get("method")),
+        method=text(config.get("method") or config.get("search")),
         task=title(config.get("task")),
         seed=text(config.get("seed", "")),
         finished=result.get("finished") is True,
