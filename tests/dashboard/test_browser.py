@@ -24,7 +24,15 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="this machine 
 
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1280,900"]
-PAGES = ["/", "/?status=finished", "/run/grpo-sums", "/rollouts/grpo-sums", "/rollout/grpo-sums?at=0", "/searches"]
+PAGES = [
+    "/",
+    "/?status=finished",
+    "/overlay?run=grpo-sums&run=none",
+    "/run/grpo-sums",
+    "/rollouts/grpo-sums",
+    "/rollout/grpo-sums?at=0",
+    "/searches",
+]
 PAGES += [
     "/search/search%20one",
     "/trace/search%20one?at=0",
@@ -166,6 +174,19 @@ def test_a_run_shows_values_under_the_pointer_and_any_curve(browser):
     browser.one("input[value=seconds]").click()
     browser.wait(lambda: browser.all("[data-metric=seconds]"))
     assert "m=seconds" in browser.driver.current_url
+
+
+def test_runs_are_chosen_and_shown_together(browser):
+    browser.open("/?method=grpo")
+    for box in browser.all("input[name=run]"):
+        box.click()
+    browser.one("input[name=q]").send_keys("sums")
+    browser.wait(lambda: "q=sums" in browser.driver.current_url)
+    assert all(box.is_selected() for box in browser.all("input[name=run]")), "what was chosen stays so"
+    browser.one("#overlay button").click()
+    browser.wait(lambda: len(browser.all("[data-metric=reward] path.curve")) == 2)
+    webdriver.ActionChains(browser.driver).move_to_element(browser.one("[data-metric=reward] svg.plot")).perform()
+    browser.wait(lambda: len(browser.all("[data-metric=reward] .reading span")) == 2)
 
 
 def test_a_rollout_by_mouse_and_by_keys(browser):

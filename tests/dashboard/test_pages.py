@@ -118,6 +118,19 @@ def test_a_run_that_wrote_nothing_for_long_has_stopped(pages, runs):
     assert 'pill stopped">stopped' in text(pages.get(f"/run/{quote(NASTY)}"))
 
 
+def test_curves_of_several_runs_together(pages, runs):
+    names = ["grpo-sums", NASTY, "none", "compare-grpo-rloo/runs/rloo-sums-seed-0-abc"]
+    page = text(pages.get("/overlay", params={"run": names, "m": "reward"}))
+    assert page.count('<svg class="plot"') == 1
+    assert [f'class="curve k{place}"' in page for place in range(4)] == [True, True, True, False]
+    assert "there is no run &#39;none&#39;" in page
+    assert "No runs chosen" in text(pages.get("/overlay"))
+    many = text(pages.get("/overlay", params={"run": [*names[:1], *(f"x{i}" for i in range(20))]}))
+    assert "13 more were chosen" in many
+    (runs / "grpo-sums" / "metrics.jsonl").unlink()
+    assert "recorded a step yet" in text(pages.get("/overlay?run=grpo-sums"))
+
+
 def test_rollouts_of_a_step(pages):
     page = text(pages.get("/rollouts/grpo-sums"))
     assert "Step 6" in page

@@ -23,11 +23,12 @@ from pilothouse.dashboard.guard import Guard
 from pilothouse.dashboard.pages_evidence import claims_view, comparison_view, comparisons_view, evidence_view
 from pilothouse.dashboard.pages_files import file_response
 from pilothouse.dashboard.pages_methods import method_view, methods_view
+from pilothouse.dashboard.pages_overlay import overlay_view
 from pilothouse.dashboard.pages_rollouts import rollout_view, rollouts_view
 from pilothouse.dashboard.pages_run import current, run_view
 from pilothouse.dashboard.pages_runs import runs_view
 from pilothouse.dashboard.pages_search import search_view, searches_view, trace_view
-from pilothouse.dashboard.query import Query, link
+from pilothouse.dashboard.query import Query, link, together
 from pilothouse.dashboard.view import House, NotHere, View
 
 LOG = logging.getLogger("pilothouse.dashboard")
@@ -39,6 +40,7 @@ NamedPage: TypeAlias = Callable[[House, str, Query], View]
 
 LISTS: dict[str, ListPage] = {
     "/": runs_view,
+    "/overlay": overlay_view,
     "/comparisons": comparisons_view,
     "/searches": searches_view,
     "/methods": methods_view,
@@ -76,6 +78,7 @@ class Pages:
             "place": house.folder.title,
             "version": __version__,
             "link": link,
+            "together": together,
             "spark": spark_svg,
             "METRICS": words.METRICS,
         }

@@ -9,7 +9,7 @@ from typing import Any
 from pilothouse.core.errors import RunError
 from pilothouse.dashboard.curves import panels
 from pilothouse.dashboard.pages_files import figures_of
-from pilothouse.dashboard.query import Query, link
+from pilothouse.dashboard.query import Query
 from pilothouse.dashboard.view import House, View
 from pilothouse.dashboard.words import figure, plain
 from pilothouse.reports.files import read_json
@@ -62,7 +62,8 @@ def current(house: House, found: Found, query: Query) -> dict[str, Any]:
     chosen = [name for name in query.many("m") if name]
     faults = [fault] if fault else []
     faults += [f"metrics.jsonl: {metrics.faults} damaged lines are left out"] if metrics.faults else []
-    shown = panels(metrics, chosen, _ends(summary))
+    add_ends(metrics, summary)
+    shown = panels({"": metrics}, chosen)
     return {
         "query": query,
         "run": summary,
@@ -77,14 +78,13 @@ def current(house: House, found: Found, query: Query) -> dict[str, Any]:
     }
 
 
-def _ends(summary: RunSummary) -> list[dict[str, float]]:
-    """Measurements before the first and after the last step, where they are of the kind that steps record."""
+def add_ends(metrics: Metrics, summary: RunSummary) -> None:
+    """Add what was measured before the first and after the last step to the figures of the steps."""
     points: list[tuple[float, Figure | None]] = [(0, summary.before), (summary.steps, summary.after)]
-    return [
-        {"step": step, "held_out": found.value, "held_out_low": found.low, "held_out_high": found.high}
-        for step, found in points
-        if found is not None and math.isfinite(found.low) and math.isfinite(found.high)
-    ]
+    for step, found in points:
+        if found is not None and math.isfinite(found.low) and math.isfinite(found.high):
+            ends = {"held_out": found.value, "held_out_low": found.low, "held_out_high": found.high}
+            metrics.add({"step": step, **ends})
 
 
 def _samples(house: House, found: Found) -> dict[str, Any]:
@@ -160,8 +160,3 @@ def _tolerant(faults: list[str], read: Any, otherwise: Any) -> Any:
     except RunError as error:
         faults.append(str(error))
         return otherwise
-
-
-def run_link(run: RunSummary | str) -> str:
-    """Return the address of a run's page."""
-    return link("run", run if isinstance(run, str) else run.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from starlette.datastructures import QueryParams
@@ -60,6 +61,11 @@ def address(path: str, parameters: Iterable[tuple[str, str]] = ()) -> str:
     """Return an address with its parameters, quoted."""
     query = urlencode(list(parameters), errors="replace")
     return f"{path}?{query}" if query else path
+
+
+def together(runs: Iterable[Any]) -> str:
+    """Return the address of the page with the curves of several runs."""
+    return address("/overlay", [("run", run.name) for run in runs])
 
 
 def link(page: str, name: str, **parameters: str | int) -> str:

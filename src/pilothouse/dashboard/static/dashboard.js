@@ -34,9 +34,11 @@ function place(id, html) {
   if (!region) return;
   const focused = region.contains(document.activeElement) ? document.activeElement : null;
   const address = focused?.getAttribute("href");
+  const ticked = all("input[type=checkbox]:checked", region).map((box) => box.value);
   const scrolled = all(".scroll, .canvas", region).map((box) => box.scrollLeft);
   region.innerHTML = html;
   all(".scroll, .canvas", region).forEach((box, i) => { box.scrollLeft = scrolled[i] ?? 0; });
+  all("input[type=checkbox]", region).forEach((box) => { box.checked ||= ticked.includes(box.value); });
   if (address) all("a[href]", region).find((link) => link.getAttribute("href") === address)?.focus();
 }
 
@@ -109,30 +111,40 @@ function setUpPolling() {
 // ---- the values under the pointer --------------------------------------------------------------------------------
 function setUpCurves() {
   const shown = (value) => (Math.abs(value) >= 1e4 || Number.isInteger(value) ? value.toLocaleString("en") : String(+value.toPrecision(4)));
-  const point = (plot, clientX) => {
-    const points = JSON.parse(plot.dataset.points);
-    const box = plot.getBoundingClientRect();
-    const x = ((clientX - box.left) / box.width) * plot.viewBox.baseVal.width;
-    return points.reduce((best, one) => (Math.abs(one[2] - x) < Math.abs(best[2] - x) ? one : best));
+  const nearest = (points, x) => points.reduce((best, one) => (Math.abs(one[2] - x) < Math.abs(best[2] - x) ? one : best));
+  const clear = (panel) => {
+    panel.classList.remove("read");
+    all(".cursor, .dot", panel).forEach((mark) => mark.setAttribute("hidden", ""));
+    find(".now", panel).textContent = find(".now", panel).dataset.last;
+    find(".reading", panel).replaceChildren();
   };
   document.addEventListener("pointermove", (event) => {
     const plot = event.target.closest?.("svg.plot");
     all(".panel.read").forEach((panel) => { if (panel !== plot?.closest(".panel")) clear(panel); });
     if (!plot) return;
-    const [step, value, x, y] = point(plot, event.clientX);
-    const panel = plot.closest(".panel");
+    const panel = plot.closest(".panel"), series = JSON.parse(plot.dataset.series);
+    const box = plot.getBoundingClientRect();
+    const x = ((event.clientX - box.left) / box.width) * plot.viewBox.baseVal.width;
+    const read = series.map((one) => nearest(one.points, x));
+    const [step, value, at] = nearest(read, x);
     panel.classList.add("read");
-    const line = find(".cursor", plot), dot = find(".dot", plot);
-    line.setAttribute("x1", x); line.setAttribute("x2", x); line.removeAttribute("hidden");
-    dot.setAttribute("cx", x); dot.setAttribute("cy", y); dot.removeAttribute("hidden");
-    find(".now", panel).textContent = `step ${shown(step)}: ${shown(value)}`;
+    const line = find(".cursor", plot);
+    line.setAttribute("x1", at); line.setAttribute("x2", at); line.removeAttribute("hidden");
+    all(".dot", plot).forEach((dot, i) => {
+      dot.setAttribute("cx", read[i][2]); dot.setAttribute("cy", read[i][3]); dot.removeAttribute("hidden");
+    });
+    const several = series.length > 1 || series[0].label !== "";
+    find(".now", panel).textContent = several ? `step ${shown(step)}` : `step ${shown(step)}: ${shown(value)}`;
+    if (several) {
+      find(".reading", panel).replaceChildren(...series.map((one, i) => {
+        const figure = document.createElement("span");
+        figure.className = `k${one.place}`;
+        figure.textContent = shown(read[i][1]);
+        figure.title = one.label;
+        return figure;
+      }));
+    }
   });
-  const clear = (panel) => {
-    panel.classList.remove("read");
-    all(".cursor, .dot", panel).forEach((mark) => mark.setAttribute("hidden", ""));
-    const now = find(".now", panel);
-    now.textContent = now.dataset.last;
-  };
 }
 
 // ---- tokens ------------------------------------------------------------------------------------------------------
