@@ -128,6 +128,7 @@ def test_curves_of_several_runs_together(pages, runs):
     many = text(pages.get("/overlay", params={"run": [*names[:1], *(f"x{i}" for i in range(20))]}))
     assert "13 more were chosen" in many
     (runs / "grpo-sums" / "metrics.jsonl").unlink()
+    (runs / "grpo-sums" / "result.json").unlink()
     assert "recorded a step yet" in text(pages.get("/overlay?run=grpo-sums"))
 
 
