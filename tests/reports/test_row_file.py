@@ -104,7 +104,7 @@ def test_what_is_long_is_left_out_without_being_mistaken(tmp_path):
     row = {"step": 1, "response": text, "tokens": [1, 2], "credit": 0.5}
     file = write(tmp_path / "rows.jsonl", [row])
     assert file.page().rows[0][1] == {"step": 1, "response": text}
-    assert file.page(whole=True).rows[0][1] == row == file.row(0)
+    assert file.row(0) == row
 
 
 def test_a_picture_needs_few_rows(tmp_path):

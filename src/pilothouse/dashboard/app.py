@@ -30,6 +30,7 @@ from pilothouse.dashboard.pages_runs import runs_view
 from pilothouse.dashboard.pages_search import search_view, searches_view, trace_view
 from pilothouse.dashboard.query import Query, link, together
 from pilothouse.dashboard.view import House, NotHere, View
+from pilothouse.reports.run_summary import table
 
 LOG = logging.getLogger("pilothouse.dashboard")
 HERE = Path(__file__).parent
@@ -82,17 +83,17 @@ class Pages:
             "spark": spark_svg,
             "METRICS": words.METRICS,
         }
-        self._templates.filters |= {name: getattr(words, name) for name in words.FILTERS}
+        self._templates.filters |= {name: getattr(words, name) for name in words.FILTERS} | {"table": table}
         for name in self._templates.list_templates():  # compiled now, not while somebody waits for a page
             self._templates.get_template(name)
 
     def html(self, template: str, context: dict[str, Any]) -> str:
-        """Return a template filled in."""
-        return self._templates.get_template(template).render(context)
+        """Return a template filled in; halves of characters, which no page can hold, become question marks."""
+        return self._templates.get_template(template).render(context).encode(errors="replace").decode()
 
     def page(self, view: View) -> Response:
         """Return a page."""
-        return HTMLResponse(self.html(view.template, view.context), view.status)
+        return HTMLResponse(self.html(view.template, view.context))
 
     def trouble(self, status: int, sentence: str) -> Response:
         """Return a page that says what went wrong."""

@@ -79,9 +79,20 @@ def _measured(house: House, found: Found) -> Measured:
 def _read(path: Path, changed: int) -> Evidence | str:
     """Return the evidence in a file as it was when it last changed, or why there is none."""
     try:
-        return read_evidence(path)
+        found = read_evidence(path)
     except RunError as error:
         return str(error)
+    return found if _sound(found) else f"{path} holds no evidence of this version; make it again"
+
+
+def _sound(found: Evidence) -> bool:
+    """Whether what a file was read into is what the pages expect: nobody has checked a file of another version."""
+    words = [found.method, found.scale, found.command]
+    words += [text for claim in found.claims for text in (claim.statement, claim.bar, claim.unit, claim.note)]
+    ends = [end for claim in found.claims for end in (claim.measured, claim.low, claim.high, claim.level, claim.n)]
+    return all(isinstance(word, str) for word in words) and all(
+        isinstance(number, int | float) and not isinstance(number, bool) for number in [found.seconds, *ends]
+    )
 
 
 def _rank(found: Evidence) -> int:

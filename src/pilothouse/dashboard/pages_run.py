@@ -16,7 +16,7 @@ from pilothouse.reports.files import read_json
 from pilothouse.reports.metrics_file import Metrics
 from pilothouse.reports.row_file import RowFile
 from pilothouse.reports.run_list import Found
-from pilothouse.reports.run_summary import Figure, RunSummary, Status, number, table
+from pilothouse.reports.run_summary import Figure, RunSummary, Status, number, table, tables
 from pilothouse.reports.runs import RunStore
 from pilothouse.reports.show import one_line
 
@@ -46,7 +46,7 @@ def run_view(house: House, name: str, query: Query) -> View:
         "measures": _measures(result),
         "evaluation": _figures(table(result.get("evaluation"))),
         "seconds": {key: number(value) for key, value in table(result.get("seconds")).items()},
-        "advice": [table(item) for item in result.get("advice", []) if isinstance(item, Mapping)],
+        "advice": tables(result.get("advice")),
         "figures": figures_of(house.folder, found),
     }
     return View("run.html", context)

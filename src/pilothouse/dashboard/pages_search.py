@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from pilothouse.reports.ancestry import ancestry_svg
 from pilothouse.reports.files import read_json
 from pilothouse.reports.row_file import RowFile
 from pilothouse.reports.run_list import Found
-from pilothouse.reports.run_summary import table, text, title
+from pilothouse.reports.run_summary import number, table, tables, text, title
 from pilothouse.reports.runs import RunStore
 from pilothouse.reports.trees import chosen_path, tree_svg
 
@@ -89,7 +90,6 @@ def trace_view(house: House, name: str, query: Query) -> View:
     before = rows.before(at)
     trace = table(row.get("trace"))
     tree, path, ancestry, fault = drawn(trace, text(row.get("prompt")), text(row.get("answer")))
-    rounds = [table(one) for one in trace.get("rounds", []) if isinstance(one, Mapping)] if trace else []
     return View(
         "trace.html",
         {
@@ -98,6 +98,7 @@ def trace_view(house: House, name: str, query: Query) -> View:
             "query": query,
             "name": name,
             "row": row,
+            "cost": table(row.get("cost")),
             "at": at,
             "before": before[0] if before else None,
             "after": here.after,
@@ -106,7 +107,7 @@ def trace_view(house: House, name: str, query: Query) -> View:
             "path": path,
             "ancestry": ancestry,
             "fault": fault,
-            "rounds": [_round(one) for one in rounds[:MOST_ROUNDS]],
+            "rounds": [_round(one) for one in tables(trace.get("rounds"))[:MOST_ROUNDS]],
             "notes": [str(note) for note in trace.get("notes", [])] if isinstance(trace.get("notes"), list) else [],
         },
     )
@@ -126,7 +127,7 @@ def drawn(trace: Mapping[str, Any], prompt: str, answer: str) -> tuple[Markup, l
         return nothing, [], nothing, "" if not trace else "this trace holds no steps"
     if not _is_tree(nodes):
         return nothing, [], nothing, "the steps of this trace are not a tree: it is damaged, or of another version"
-    rounds = [one for one in trace.get("rounds") or [] if isinstance(one, Mapping)]
+    rounds = tables(trace.get("rounds"))
     # both write their text escaped, and nothing but shapes
     return Markup(tree_svg(trace, prompt=prompt, answer=answer)), chosen_path(trace), Markup(ancestry_svg(rounds)), ""
 
@@ -141,7 +142,7 @@ def _is_tree(nodes: list[Any]) -> bool:
             return False
         if place and not (isinstance(parent, int) and 0 <= parent < place):
             return False
-        if not isinstance(node.get("copies") or node.get("visits") or 1, int | float):
+        if not 0 <= number(node.get("copies") or node.get("visits") or 1) < math.inf:
             return False
     return True
 
@@ -152,8 +153,7 @@ def _round(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _budgets(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    rows = result.get("budgets")
-    return [row for row in map(table, rows) if row] if isinstance(rows, list) else []
+    return [{**row, "per_problem": table(row.get("per_problem"))} for row in tables(result.get("budgets"))]
 
 
 def _read(house: House, found: Found) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:

@@ -26,12 +26,10 @@ class View:
     Args:
         template: its file.
         context: what it shows.
-        status: of the answer.
     """
 
     template: str
     context: dict[str, Any] = field(default_factory=dict[str, Any])
-    status: int = 200
 
 
 class NotHere(PilothouseError):

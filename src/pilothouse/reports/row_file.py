@@ -55,18 +55,16 @@ class RowFile:
         most: int = 50,
         keep: Callable[[Row], bool] | None = None,
         until: Callable[[bytes], bool] | None = None,
-        whole: bool = False,
         contains: tuple[bytes, ...] = (),
         budget: int = MOST_BYTES,
     ) -> Page:
-        """Return the next rows.
+        """Return the next rows, without what they hold for every token.
 
         Args:
             at: where to begin; the beginning of a line.
             most: rows to return.
             keep: only rows for which this holds.
             until: stop before the first line for which this holds.
-            whole: with what a row holds for every token; else without.
             contains: only lines that hold some of these bytes, seen before anything is parsed.
             budget: bytes to read at most.
 
@@ -82,7 +80,7 @@ class RowFile:
                 return page
             if contains and not any(part in line for part in contains):
                 continue
-            row = _read(line if whole else _light(line))
+            row = _read(_light(line))
             if row is None:
                 page.faults += 1
             elif keep is None or keep(row):

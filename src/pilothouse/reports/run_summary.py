@@ -165,6 +165,11 @@ def table(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def tables(value: Any) -> list[Mapping[str, Any]]:
+    """Return the tables in a list; none if it is no list."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
 def number(value: Any) -> float:
     """Return a number, or NaN if it is none."""
     try:
