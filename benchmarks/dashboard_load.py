@@ -133,7 +133,11 @@ def main() -> None:
 def report(options: argparse.Namespace, cold: float, ready: float, times: dict[str, list[float]]) -> None:
     """Print the first, the median and the 99th percentile of each page, and what was waited for at the start."""
     rows = {
-        name: {"first": taken[0], "p50": statistics.median(taken), "p99": statistics.quantiles(taken, n=100)[98]}
+        name: {
+            "first": taken[0],
+            "p50": statistics.median(taken),
+            "p99": statistics.quantiles(taken, n=100, method="inclusive")[98],
+        }
         for name, taken in times.items()
     }
     if options.json:
