@@ -70,6 +70,22 @@ def test_files_that_are_links_out_are_not_read(runs, kit):
     assert "leads out of" in pages.get("/run/grpo-sums").text
 
 
+def test_settings_that_are_a_link_out_are_not_read(runs, kit):
+    (runs.parent / "other.toml").write_text('method = "grpo"\ntoken = "42.25"\n')
+    for folder, page in (("grpo-sums", "/run/grpo-sums"), ("search one", "/search/search%20one")):
+        (runs / folder / "config.toml").unlink()
+        (runs / folder / "config.toml").symlink_to(runs.parent / "other.toml")
+        shown = kit.browser(runs).get(page).text
+        assert "42.25" not in shown
+        assert "out of" in shown
+
+
+def test_a_link_back_into_the_folder_is_not_walked_in_circles(runs, kit):
+    before = kit.browser(runs).get("/").text.count('class="row"')
+    (runs / "again").symlink_to(runs)
+    assert kit.browser(runs).get("/").text.count('class="row"') == before
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:6061", "127.0.0.1.evil.example", "", "[::2]:80", "localhost@evil"]
 )

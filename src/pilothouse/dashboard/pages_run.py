@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pilothouse.core.errors import RunError
@@ -12,12 +12,10 @@ from pilothouse.dashboard.pages_files import figures_of
 from pilothouse.dashboard.query import Query
 from pilothouse.dashboard.view import House, View
 from pilothouse.dashboard.words import figure, plain
-from pilothouse.reports.files import read_json
 from pilothouse.reports.metrics_file import Metrics
 from pilothouse.reports.row_file import RowFile
 from pilothouse.reports.run_list import Found
 from pilothouse.reports.run_summary import Figure, RunSummary, Status, number, table, tables
-from pilothouse.reports.runs import RunStore
 from pilothouse.reports.show import one_line
 
 AGAIN_S = {Status.TRAINING: 2, Status.STOPPED: 15, Status.FINISHED: 0, Status.DAMAGED: 15}
@@ -35,8 +33,8 @@ def run_view(house: House, name: str, query: Query) -> View:
     found = house.folder.find(name, ("run",))
     faults = list(house.folder.summary(found).faults)
     context = current(house, found, query)
-    config = _tolerant(faults, lambda: RunStore(found.path).read_config(), {})
-    result = _tolerant(faults, lambda: _result(house, found), {})
+    config = _tolerant(faults, lambda: house.config(found))
+    result = _tolerant(faults, lambda: house.result(found))
     context |= {
         "page": "runs",
         "title": name.rpartition("/")[2],
@@ -149,14 +147,10 @@ def _measures(result: Mapping[str, Any]) -> list[tuple[str, list[dict[str, float
     return rows
 
 
-def _result(house: House, found: Found) -> Mapping[str, Any]:
-    path = house.folder.file(found, "result.json")
-    return table(read_json(path)) if path.exists() else {}
-
-
-def _tolerant(faults: list[str], read: Any, otherwise: Any) -> Any:
+def _tolerant(faults: list[str], read: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What is read, or nothing and one fault more."""
     try:
         return read()
     except RunError as error:
         faults.append(str(error))
-        return otherwise
+        return {}

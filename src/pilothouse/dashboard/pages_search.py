@@ -14,11 +14,9 @@ from pilothouse.dashboard.pages_run import settings
 from pilothouse.dashboard.query import Query
 from pilothouse.dashboard.view import House, View
 from pilothouse.reports.ancestry import ancestry_svg
-from pilothouse.reports.files import read_json
 from pilothouse.reports.row_file import RowFile
 from pilothouse.reports.run_list import Found
 from pilothouse.reports.run_summary import number, table, tables, text, title
-from pilothouse.reports.runs import RunStore
 from pilothouse.reports.trees import chosen_path, tree_svg
 
 SIZE = 50
@@ -162,10 +160,8 @@ def _read(house: House, found: Found) -> tuple[Mapping[str, Any], Mapping[str, A
     config: Mapping[str, Any] = {}
     result: Mapping[str, Any] = {}
     try:
-        house.folder.file(found, "config.toml")
-        config = RunStore(found.path).read_config()
-        path = house.folder.file(found, "result.json")
-        result = table(read_json(path)) if path.exists() else {}
+        config = house.config(found)
+        result = house.result(found)
     except RunError as error:
         faults.append(house.folder.plain(str(error)))
     return config, result, faults

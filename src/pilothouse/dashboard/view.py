@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pilothouse.core.errors import PilothouseError
+from pilothouse.reports.files import read_json
 from pilothouse.reports.metrics_file import MetricsFiles
-from pilothouse.reports.run_list import RunsFolder
+from pilothouse.reports.run_list import Found, RunsFolder
+from pilothouse.reports.run_summary import table
+from pilothouse.reports.runs import RunStore
 
 if TYPE_CHECKING:
     from pilothouse.methods.base import Method
@@ -50,6 +53,23 @@ class House:
         self.folder = RunsFolder(root)
         self.metrics = MetricsFiles()
         self._lock = threading.Lock()
+
+    def config(self, found: Found) -> Mapping[str, Any]:
+        """Return the settings of a run or a search.
+
+        Raises:
+            RunError: they cannot be read, or lie outside the folder.
+        """
+        return RunStore(self.folder.file(found, "config.toml").parent).read_config()
+
+    def result(self, found: Found) -> Mapping[str, Any]:
+        """Return the result of a run or a search; an empty table while there is none.
+
+        Raises:
+            RunError: it is damaged, or lies outside the folder.
+        """
+        path = self.folder.file(found, "result.json")
+        return table(read_json(path)) if path.exists() else {}
 
     def methods(self) -> dict[str, Method]:
         """Return the methods by name; the first to ask waits for them to load."""

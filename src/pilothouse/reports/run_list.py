@@ -147,8 +147,8 @@ class RunsFolder:
             if entry.name.startswith(".") or not _readable(entry.name):
                 continue
             path = folder / entry.name
-            if entry.is_symlink() and not self.holds(path):
-                continue
+            if entry.is_symlink() and (not self.holds(path) or folder.is_relative_to(path.resolve())):
+                continue  # out of the folder, or back to where we are
             name = path.relative_to(self.root).as_posix()
             if not entry.is_dir():
                 if _EVIDENCE.fullmatch(entry.name):
