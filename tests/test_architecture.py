@@ -38,7 +38,8 @@ FLOORS: dict[str, set[str]] = {
     "training": _TRAINING,
     "methods": _TRAINING | {"training"},
     "serving": _TRAINING | {"training", "methods"},
-    "cli": _TRAINING | {"training", "methods", "serving"},
+    "dashboard": _TRAINING | {"training", "methods", "serving"},
+    "cli": _TRAINING | {"training", "methods", "serving", "dashboard"},
     "__main__": {"cli"},
     "__init__": set(),
 }

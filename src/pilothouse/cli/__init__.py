@@ -12,6 +12,7 @@ from rich.console import Console
 from pilothouse.cli import (  # noqa: F401 - each joins its commands to the application
     claims,
     compare,
+    dashboard,
     debias,
     engines,
     gate,

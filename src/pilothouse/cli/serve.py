@@ -97,7 +97,8 @@ def serve(
     key = _key(key_file)
     try:
         from pilothouse.serving.app import Terms
-        from pilothouse.serving.launch import LOOPBACK, Place, Server, quiet_logs
+        from pilothouse.serving.launch import Place, Server
+        from pilothouse.serving.listening import LOOPBACK, quiet_logs
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("fastapi", "uvicorn", "starlette", "h11"):
             raise

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import signal
-import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import uvicorn
-
-from pilothouse.core.errors import ConfigError
 from pilothouse.serving.app import Terms, make_app
 from pilothouse.serving.driver import Driver
-from pilothouse.serving.limits import BoundedProtocol
+from pilothouse.serving.listening import Listener
 from pilothouse.serving.metrics import Metrics
 from pilothouse.serving.offers import Served
 from pilothouse.serving.plans import Bounds, Planner
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -68,88 +58,30 @@ class Server:
         gauges: dict[str, Callable[[], float]] = {
             "requests_held": lambda: self.driver.held,
             "programs_running": lambda: self.driver.running,
-            "connections": lambda: len(self._uvicorn.server_state.connections),
+            "connections": lambda: self._listener.connected,
         }
         if hasattr(served.engine, "rows"):
             gauges["engine_rows"] = lambda: served.engine.rows  # pyright: ignore[reportAttributeAccessIssue]
         self.metrics = Metrics(gauges)
         app = make_app(self.planner, self.driver, terms or Terms(exact=served.exact), self.metrics)
-        self._socket = _listen(place.host, place.port)
-        protocol = type(
-            "Protocol", (BoundedProtocol,), {"connections_most": place.connections, "header_s": place.idle_s}
-        )
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                http=protocol,
-                ws="none",
-                lifespan="on",
-                access_log=False,
-                log_level="warning",
-                server_header=False,
-                backlog=2048,
-                timeout_keep_alive=int(place.idle_s),
-                timeout_graceful_shutdown=int(place.grace_s),
-            )
+        self._listener = Listener(
+            app,
+            place.host,
+            place.port,
+            connections=place.connections,
+            idle_s=place.idle_s,
+            grace_s=place.grace_s,
         )
 
     @property
     def url(self) -> str:
         """The address that clients use."""
-        host, port = self._socket.getsockname()[:2]
-        host = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
-        return f"http://{host}:{port}/v1"
+        return f"{self._listener.address}/v1"
 
     def run(self) -> None:
         """Serve until stopped, then finish what was begun."""
-        _raise_file_limit(self.place.connections)
-        with _signals_end_quietly():
-            self._uvicorn.run(sockets=[self._socket])
+        self._listener.run()
 
     def stop(self) -> None:
         """Take no further connection, finish what was begun, and let ``run`` return."""
-        self._uvicorn.should_exit = True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(
-            f"cannot listen at {host} port {port} ({reason}): choose another with --host and --port"
-        ) from None
-
-
-def _raise_file_limit(connections: int) -> None:
-    """Let the process hold as many connections as it promises, where the system allows it."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + 256
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft < wanted:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-@contextlib.contextmanager
-def _signals_end_quietly():
-    """Uvicorn raises the signal that ended it once more when all is done; by then there is nothing left to end."""
-    before = {}
-    with contextlib.suppress(ValueError):  # not the main thread: no signals come here
-        before = {kind: signal.signal(kind, lambda *_: None) for kind in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-
-
-def quiet_logs() -> None:
-    """Write the server's own troubles to standard error, a line each."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+        self._listener.stop()

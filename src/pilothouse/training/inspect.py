@@ -91,6 +91,7 @@ def examine() -> dict[str, Any]:
         "math_verify": "math",
         "httpx": "remote",
         "fastapi": "serve",
+        "jinja2": "dashboard",
         "tensorboard": "trackers",
     }
     for module, extra in extras.items():

@@ -24,8 +24,9 @@ from pilothouse.training.config import RunConfig, parts_of
 from pilothouse.training.critic import Critic
 from pilothouse.training.data import PromptOrder
 from pilothouse.training.evaluate import Evaluation, evaluate, held_out
-from pilothouse.training.metrics import records, rollout_metrics, slot_metrics
+from pilothouse.training.metrics import rollout_metrics, slot_metrics
 from pilothouse.training.optimizer import Optimizer
+from pilothouse.training.records import records
 from pilothouse.training.scoring import scored_runner
 from pilothouse.training.slots import SlotPool
 from pilothouse.training.steps import Loop
@@ -81,6 +82,7 @@ class Trainer(Loop):
                 row |= self.critic.update(rollouts, step, self.seeds / "shuffle" / step / "critic")
             self.engine.policy_changed()
         with clock("record"):
+            rollouts = rollouts.replace(old_logprobs=self.updater.before)
             self.store.append_rollouts(records(rollouts, weights, self.policy, step + 1, self.config.training.record))
         lap = clock.lap(before)
         self.cost += cost + Cost(seconds=sum(lap.values()))

@@ -1,19 +1,15 @@
-"""The figures of one step, and the record of every episode."""
+"""The figures of one step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from pilothouse.core.rollouts import Rollouts
 from pilothouse.credit.diagnostics import reward_stats
 from pilothouse.credit.normalize import moments
-from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.training.slots import Grown
 
 
@@ -85,51 +81,6 @@ def dead_share(rollouts: Rollouts) -> float:
     high = torch.full((count,), -torch.inf).scatter_reduce(0, index, rewards, "amax")
     low = torch.full((count,), torch.inf).scatter_reduce(0, index, rewards, "amin")
     return float((high <= low).float().mean())
-
-
-def records(
-    rollouts: Rollouts, weights: Float[Tensor, "N T"], policy: CausalPolicy, step: int, detail: str
-) -> Iterator[dict[str, Any]]:
-    """Yield a JSON row for every episode that ended: enough to audit what was rewarded and what was learnt from it.
-
-    Of a response that grew over several steps, the credit is that of the last one.
-
-    Args:
-        rollouts: the selected rollouts.
-        weights: credit of each token.
-        policy: decodes prompts.
-        step: the training step.
-        detail: "text", or "tokens" to add ids, sampler log-probabilities, masks and credit token by token.
-    """
-    trained = rollouts.train_mask.any(dim=1)
-    for row, episode in enumerate(rollouts.episodes):
-        score = episode.score
-        if score is None:
-            continue
-        record: dict[str, Any] = {
-            "step": step,
-            "group": int(rollouts.groups[row]),
-            "problem": episode.problem_id,
-            "prompt": policy.codec.decode(episode.prompt),
-            "response": episode.text,
-            "reward": score.reward,
-            "correct": score.correct,
-            "parts": dict(score.parts),
-            "status": str(score.status),
-            "detail": score.detail,
-            "stop": str(episode.stop_reason),
-            "length": len(episode.tokens),
-            "trained": bool(trained[row]),
-        }
-        if detail == "tokens":
-            size = len(episode.tokens)
-            record["tokens"] = list(episode.tokens)
-            record["actions"] = "".join("1" if chosen else "0" for chosen in episode.action_mask)
-            record["logprobs"] = [round(value, 4) for value in episode.logprobs]
-            credit = weights[row, :size]
-            same = bool((credit == credit[:1]).all())
-            record["credit"] = round(float(credit[0]), 5) if same and size else [round(x, 5) for x in credit.tolist()]
-        yield record
 
 
 def _mean(values: Tensor) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -34,6 +34,10 @@ class Updater:
         optimizer: over the policy's trainable parameters.
         reference: the frozen policy a KL is taken to, if the recipe needs one.
         critic: where values come from, if not from the policy.
+
+    Attributes:
+        before: [N, T] log-probabilities of the last batch under the policy that its update began with; NaN where
+            nothing asked for them.
     """
 
     recipe: PolicyGradient
@@ -41,6 +45,7 @@ class Updater:
     optimizer: Optimizer
     reference: CausalPolicy | None
     critic: Critic | None = None
+    before: Tensor | None = field(default=None, init=False)
 
     def prepare(self, rollouts: Rollouts) -> Rollouts:
         """Return the rollouts with the log-probabilities and values that credit or the ratio need.
@@ -75,6 +80,9 @@ class Updater:
             DivergedError: the loss or the gradient is not finite; the weights are left as they were.
         """
         returns = self.recipe.credit.returns(rollouts)
+        self.before = rollouts.old_logprobs
+        if self.before is None:  # a single update computes them on its way
+            self.before = torch.full(rollouts.tokens.shape, math.nan)
         rows = rollouts.train_mask.any(dim=1).nonzero().flatten()
         figures: dict[str, list[float]] = defaultdict(list)
         for epoch in range(self.recipe.training.epochs):
@@ -117,6 +125,8 @@ class Updater:
             for name, figure in figures.items():
                 metrics[name] += figure * share
             taken.append(batch.old_logprobs[batch.mask].cpu())
+            if rollouts.old_logprobs is None:
+                self._note(chosen, part.train_mask, taken[-1])
             sampled.append(part.sampler_logprobs[part.train_mask])
         norm = self.optimizer.clip()
         if not math.isfinite(norm) or not math.isfinite(metrics["loss"]):
@@ -128,6 +138,13 @@ class Updater:
         before, acted = torch.cat(taken), torch.cat(sampled)
         gap = sampler_gap(before, acted)
         return {**metrics, **gap, "grad_norm": norm, "updated": 1.0, "rows_computed": float(len(rows))}
+
+    def _note(self, rows: Tensor, mask: Tensor, logprobs: Tensor) -> None:
+        """Keep the log-probabilities of the masked tokens of some episodes."""
+        assert self.before is not None
+        table = torch.full(mask.shape, math.nan)
+        table[mask] = logprobs.float()
+        self.before[rows, : mask.shape[1]] = table
 
     def _marks(self, rollouts: Rollouts, weights: Tensor, rows: Tensor) -> Tensor | None:
         """What the objective singles out of this step, from a forward pass over all of it; [N, T] like the weights."""
