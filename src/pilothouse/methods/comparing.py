@@ -121,6 +121,8 @@ def compare(plan: Plan, out: Path, jobs: int, command: str, progress: Progress) 
     _take_folder(plan, out)
     run_all(entries, jobs, out, progress)
     outcomes = [outcome(entry) for entry in entries]
+    if len({dumps(one.config.get("versions")) for one in outcomes}) > 1:
+        progress.warn("not all runs were made with the same versions; the page lists each run's")
     node = SeedTree(plan.first_seed) / "comparison"
     found = compare_outcomes(outcomes, words, (node / "table").numpy())
     figures = draw_comparison(found, outcomes, out / "figures", (node / "figures").numpy())
