@@ -11,7 +11,7 @@ import pytest
 
 from pilothouse.core.errors import RunError
 from pilothouse.reports.comparison import compare_outcomes, header_of, rows_of
-from pilothouse.reports.comparison_figures import draw_comparison
+from pilothouse.reports.comparison_figures import _curve, draw_comparison
 from pilothouse.reports.comparison_page import write_page
 from pilothouse.reports.files import dumps
 from pilothouse.reports.outcomes import Measured, Metric, Outcome
@@ -116,6 +116,11 @@ def test_a_curve_begins_where_it_was_first_measured(tmp_path: Path) -> None:
     made = [outcome("a", "drift", 0, 0.5), outcome("b", "drift", 0, 0.7, begins=400.0)]
     drawn = draw_comparison(compare_outcomes(made, "", RNG(0)), made, tmp_path, RNG(0))
     assert drawn["cost-1"].stat().st_size > 1000
+    late = _curve(made[1:], np.array([200.0, 700.0, 1000.0]))
+    assert [one.estimate for one in late] == pytest.approx([math.nan, 0.4, 0.7], nan_ok=True)  # 0.1 at 400, 0.7 at 1000
+    assert late[2].high == math.inf, "one seed"
+    wide = _curve([outcome("a", "drift", seed, value) for seed, value in enumerate((0.1, 0.9))], np.array([1000.0]))
+    assert (wide[0].low, wide[0].high) == (0.0, 1.0)
 
 
 def test_the_page_stands_alone_and_escapes(tmp_path: Path) -> None:

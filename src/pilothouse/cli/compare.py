@@ -55,8 +55,7 @@ def compare(
             (grpo:credit.std=none); then any setting for all of them, as --name.of.setting VALUE.
         task: Where problems come from; several between commas.
         seeds: Runs of each method on each task, 3 unless told.
-        budget: What a run may spend: tokens that sampling may compute, such as 500k-tokens; for policies that act
-            training steps, such as 600-steps.
+        budget: What a run may spend: 500k-tokens computed in sampling, or 600-steps of training for what acts.
         steps: Training steps of every run, instead of a budget.
         data: Path of the task's data, or a hub id.
         reward: Python reward function as module:function, for --task jsonl.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,11 @@ def _range(runs: Sequence[Outcome]) -> tuple[float, float]:
 def _curve(runs: Sequence[Outcome], axis: np.ndarray) -> list[Interval]:
     """Mean over seeds at each cost, between measurements by linear interpolation; NaN before the first of them."""
     curves = [np.interp(axis, *np.array(run.measured.curve, dtype=float).T, left=np.nan) for run in runs]
-    return [over_seeds(np.where(np.isnan(points).any(), np.nan, points)) for points in np.array(curves).T]
+    found = [over_seeds(np.where(np.isnan(points).any(), np.nan, points)) for points in np.array(curves).T]
+    if not runs[0].measured.metric.share:
+        return found
+    # Student's t knows no bounds: a band above 1 or below 0 would hide the curves
+    return [one if one.n < 2 else replace(one, low=max(one.low, 0.0), high=min(one.high, 1.0)) for one in found]
 
 
 def _plain(name: str) -> str:
