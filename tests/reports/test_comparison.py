@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pilothouse.core.errors import RunError
-from pilothouse.reports.comparison import compare_outcomes, header_of, rows_of
+from pilothouse.reports.comparison import Comparison, compare_outcomes, header_of, rows_of
 from pilothouse.reports.comparison_figures import _curve, draw_comparison
 from pilothouse.reports.comparison_page import write_page
 from pilothouse.reports.files import dumps
@@ -63,7 +63,11 @@ def test_standings_by_hand() -> None:
     assert [row[:4:2] for row in rows_of(found)] == [["a", "-"], ["b", "+20.0 [-4.8, +44.8]"]]
     assert rows_of(found)[1][3:] == ["100 %", "4", "12,000", "5"]
     assert header_of(found)[1:3] == ["accuracy (IQM)", "against the first (points)"]
-    assert json.loads(dumps(found.to_dict()))["metric"] == {"name": "accuracy", "share": True}
+    written = json.loads(dumps({**found.to_dict(), "of a later version": 1}))
+    assert written["metric"] == {"name": "accuracy", "share": True}
+    assert Comparison.from_dict(written) == found
+    with pytest.raises(KeyError, match="metric"):
+        Comparison.from_dict({})
 
 
 def test_returns_are_in_their_own_units() -> None:
@@ -82,6 +86,7 @@ def test_one_seed_tells_nothing_of_the_spread() -> None:
     for interval in (row.score, row.bootstrap, row.improves, row.difference):
         assert (interval.low, interval.high) == (-math.inf, math.inf)
     assert rows_of(found)[1][1:3] == ["75.0 % [?, ?]", "+25.0 [?, ?]"]
+    assert Comparison.from_dict(json.loads(dumps(found.to_dict()))) == found
     assert performance_profile(np.array([[0.5]]), [0.4], RNG(0))[0].high == math.inf
 
 

@@ -40,6 +40,23 @@ class Standing:
     figures: Mapping[str, Interval]
     costs: Mapping[str, Interval]
 
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Standing:
+        """Return a row read back from JSON.
+
+        Raises:
+            KeyError: something is missing.
+        """
+        return cls(
+            method=row["method"],
+            score=Interval.from_dict(row["score"]),
+            difference=Interval.from_dict(row["difference"]),
+            bootstrap=Interval.from_dict(row["bootstrap"]),
+            improves=Interval.from_dict(row["improves"]),
+            figures=_intervals(row["figures"]),
+            costs=_intervals(row["costs"]),
+        )
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -70,6 +87,25 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Comparison:
+        """Return what ``to_dict`` wrote, read back from JSON; what else is there is left out.
+
+        Raises:
+            KeyError: something is missing: another version wrote it.
+        """
+        return cls(
+            metric=Metric(**found["metric"]),
+            further=tuple(Metric(**metric) for metric in found["further"]),
+            costs=tuple(Metric(**metric) for metric in found["costs"]),
+            tasks=tuple(found["tasks"]),
+            seeds=tuple(found["seeds"]),
+            budget=found["budget"],
+            note=found["note"],
+            standings=tuple(Standing.from_dict(row) for row in found["standings"]),
+            by_task={task: _intervals(row) for task, row in found["by_task"].items()},
+        )
 
 
 def compare_outcomes(outcomes: Sequence[Outcome], budget: str, rng: np.random.Generator) -> Comparison:
@@ -131,6 +167,10 @@ def compare_outcomes(outcomes: Sequence[Outcome], budget: str, rng: np.random.Ge
             for place, task in enumerate(tasks)
         },
     )
+
+
+def _intervals(found: Mapping[str, Any]) -> dict[str, Interval]:
+    return {name: Interval.from_dict(one) for name, one in found.items()}
 
 
 def over_seeds(values: np.ndarray) -> Interval:
