@@ -160,6 +160,19 @@ def test_what_is_no_budget_is_refused(text):
         Budget.parse(text)
 
 
+def test_a_run_has_budgets_of_one_unit():
+    assert Budget.parse("600-steps", "steps") == Budget(600, "steps")
+    assert Budget.parse("2k-step", "steps") == Budget(2000, "steps")
+    assert Budget.parse("200k-tokens", "tokens") == Budget(200_000, "tokens")
+    for text in ("600", "600-tokens", "k-steps", "steps"):
+        with pytest.raises(ConfigError, match="is not a budget in steps: write it like 600-steps"):
+            Budget.parse(text, "steps")
+    with pytest.raises(ConfigError, match="is nothing: give at least 1-steps"):
+        Budget.parse("0.5-steps", "steps")
+    with pytest.raises(ConfigError, match="is not a budget: write it like 16-samples"):
+        Budget.parse("600-steps")
+
+
 def test_a_budget_pays_for_whole_responses_only():
     assert Budget(100, "tokens").samples(32) == 3
     assert Budget(5, "samples").samples(32) == 5

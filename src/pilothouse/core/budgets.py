@@ -1,47 +1,54 @@
-"""A budget names its unit: so many whole responses, so many sampled tokens, or so much time."""
+"""A budget names its unit: so many whole responses, so many tokens, so many training steps, or so much time."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from pilothouse.core.errors import ConfigError
 
-Unit: TypeAlias = Literal["samples", "tokens"]
+Unit: TypeAlias = Literal["samples", "tokens", "steps"]
 
-_FORM = re.compile(r"(\d+(?:\.\d+)?)([kM]?)-?(samples?|tokens?)?")
+_FORM = re.compile(r"(\d+(?:\.\d+)?)([kM]?)-?([a-z]+)?")
 _TIME = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(-core)?")
 _FACTOR = {"": 1, "k": 1_000, "M": 1_000_000}
+_LIKE: dict[Unit, str] = {"samples": "16-samples", "tokens": "200k-tokens", "steps": "600-steps"}
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one problem may cost.
+    """What one problem, or one training run, may cost.
 
     Args:
         amount: how much, at least 1.
-        unit: "samples" (whole responses, each up to the length limit) or "tokens" (sampled).
+        unit: "samples" (whole responses, each up to the length limit), "tokens", or "steps" (of training).
     """
 
     amount: int
     unit: Unit
 
     @staticmethod
-    def parse(text: str) -> Budget:
+    def parse(text: str, only: Unit | None = None) -> Budget:
         """Return the budget that ``4096-tokens``, ``2k-tokens``, ``16-samples`` or ``16`` (samples) stands for.
 
+        Args:
+            text: the budget.
+            only: the one unit that makes sense, which must then be named; by default samples and tokens do.
+
         Raises:
-            ConfigError: the text is not a budget, or it is less than 1.
+            ConfigError: the text is not a budget, it is in another unit, or it is less than 1.
         """
         match = _FORM.fullmatch(text.strip())
-        if match is None:
-            raise ConfigError(f"'{text}' is not a budget: write it like 16-samples, 4096-tokens or 2k-tokens")
-        number, factor, unit = match.groups()
+        number, factor, word = match.groups() if match else ("0", "", "")
+        unit = "samples" if word is None and only is None else f"{(word or '').removesuffix('s')}s"
+        if unit not in ((only,) if only else ("samples", "tokens")):
+            like = _LIKE[only] if only else "16-samples, 4096-tokens or 2k-tokens"
+            raise ConfigError(f"'{text}' is not a budget{f' in {only}' if only else ''}: write it like {like}")
         amount = int(float(number) * _FACTOR[factor])
         if amount < 1:
-            raise ConfigError(f"a budget of '{text}' is nothing: give at least 1-samples")
-        return Budget(amount, "tokens" if (unit or "").startswith("token") else "samples")
+            raise ConfigError(f"a budget of '{text}' is nothing: give at least 1-{unit}")
+        return Budget(amount, cast(Unit, unit))
 
     def samples(self, limit: int) -> int:
         """Return how many whole responses it pays for.

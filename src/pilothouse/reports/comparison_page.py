@@ -1,16 +1,18 @@
-"""A comparison as one HTML file that needs nothing else: table, figures, settings, versions and responses."""
+"""A comparison as one HTML file that needs nothing else: tables, figures, settings, versions and samples."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 
-from pilothouse.reports.comparison import COST, HEADER, Comparison, Outcome, rows_of
+from pilothouse.core.errors import RunError
+from pilothouse.reports.comparison import Comparison, header_of, legend, rows_of
 from pilothouse.reports.files import write_text
+from pilothouse.reports.outcomes import Outcome
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -19,7 +21,7 @@ table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { padding: .35rem .8rem; text-align: right; border-bottom: 1px solid #8886; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 figure { margin: 1.5rem 0; background: #fff; border-radius: .5rem; padding: .5rem; }
-figure svg { max-width: 100%; height: auto; }
+figure svg, figure img { max-width: 100%; height: auto; }
 pre { overflow-x: auto; padding: .6rem; border: 1px solid #8886; border-radius: .4rem; white-space: pre-wrap; }
 details { margin: .4rem 0; }
 small { opacity: .75; }
@@ -39,22 +41,21 @@ def write_page(
         path: the HTML file.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: it cannot be written, or a figure cannot be read.
     """
     title = f"{' against '.join(row.method for row in found.standings)} on {', '.join(found.tasks)}"
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{len(found.seeds)} seeds ({escape(', '.join(map(str, found.seeds)))}), {escape(found.budget)} a run, the "
-        "same problems in the same order for every method.</p>",
-        _table((*HEADER, *COST), rows_of(found)),
-        "<p><small>Held-out answers sampled after training. Accuracy: interquartile mean over runs and tasks with a "
-        "95 % stratified bootstrap. Differences in pairs of seeds, and greedy accuracy: 95 % Student's t over seeds; "
-        "&ldquo;beats it&rdquo;: chance that a run is above a run of the first method.</small></p>",
+        f"<p>Seeds {escape(', '.join(map(str, found.seeds)))}; {escape(found.budget)} a run; the same problems or "
+        "episodes in the same order for every method.</p>",
+        _table(header_of(found), rows_of(found)),
+        f"<p><small>{escape(legend(found))}.</small></p>",
+        *_differences(found),
         *(_by_task(found) if len(found.tasks) > 1 else []),
         *(f"<figure>{_inline(png.with_suffix('.svg'))}</figure>" for png in figures.values()),
         "<h2>Every run</h2>",
-        _runs(outcomes),
-        "<h2>Settings, versions and responses</h2>",
+        _runs(found, outcomes),
+        "<h2>Samples, settings and versions</h2>",
         *(_details(outcome) for outcome in outcomes),
         f"<h2>Made with</h2><pre>{escape(command)}</pre>",
     ]
@@ -69,43 +70,68 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table>\n<tr>{head}</tr>\n{body}\n</table>"
 
 
+def _differences(found: Comparison) -> list[str]:
+    first, metric = found.standings[0].method, found.metric
+    header = ["against " + first, "Student's t over seeds", "stratified bootstrap", "beats it"]
+    rows = [
+        [
+            row.method,
+            metric.interval(row.difference, sign=True),
+            metric.interval(row.bootstrap, sign=True),
+            row.improves.percent(),
+        ]
+        for row in found.standings[1:]
+    ]
+    note = "The mean difference of pairs of seeds with both intervals; the bootstrap's is too narrow for few seeds."
+    return ["<h2>Differences</h2>", _table(header, rows), f"<p><small>{note}</small></p>"]
+
+
 def _by_task(found: Comparison) -> list[str]:
     methods = [row.method for row in found.standings]
-    rows = [[method, *(found.by_task[task][method].percent() for task in found.tasks)] for method in methods]
+    rows = [[name, *(found.metric.interval(found.by_task[task][name]) for task in found.tasks)] for name in methods]
     return ["<h2>By task</h2>", _table(("method", *found.tasks), rows)]
 
 
-def _runs(outcomes: Sequence[Outcome]) -> str:
+def _runs(found: Comparison, outcomes: Sequence[Outcome]) -> str:
+    figures = (found.metric, *found.further)
     rows = [
         [
-            outcome["method"],
-            outcome["task"],
-            str(outcome["seed"]),
-            *(f"{100 * outcome['result'][when]['sampled']['accuracy']:.1f} %" for when in ("before", "after")),
-            str(outcome["result"]["steps"]),
-            f"{outcome['result']['cost']['tokens_computed']:,.0f}",
-            outcome["folder"],
+            outcome.method,
+            outcome.task,
+            str(outcome.seed),
+            *(metric.text(outcome.measured.figures[metric]) for metric in figures),
+            *(metric.text(outcome.measured.costs[metric]) for metric in found.costs),
+            str(outcome.folder),
         ]
         for outcome in outcomes
     ]
-    return _table(("method", "task", "seed", "before", "after", "steps", "tokens computed", "folder"), rows)
+    return _table(("method", "task", "seed", *(m.name for m in (*figures, *found.costs)), "folder"), rows)
 
 
 def _details(outcome: Outcome) -> str:
-    title = f"{outcome['method']} on {outcome['task']}, seed {outcome['seed']}"
-    said = "\n\n".join(_response(row) for row in outcome["responses"])
-    settings = tomli_w.dumps(dict(outcome["config"]))
+    title, found = f"{outcome.method} on {outcome.task}, seed {outcome.seed}", outcome.measured
+    said = f"<pre>{escape(chr(10).join(found.samples))}</pre>" if found.samples else ""
+    shown = f'<figure><img alt="{escape(title)}" src="{_embedded(found.picture)}"></figure>' if found.picture else ""
     return (
-        f"<details><summary>{escape(title)}</summary><h3>Responses of the last step</h3><pre>{escape(said)}</pre>"
-        f"<h3>Settings and versions</h3><pre>{escape(settings)}</pre></details>"
+        f"<details><summary>{escape(title)}</summary><h3>Samples</h3>{said}{shown}"
+        f"<h3>Settings and versions</h3><pre>{escape(tomli_w.dumps(dict(outcome.config)))}</pre></details>"
     )
 
 
-def _response(row: Mapping[str, Any]) -> str:
-    return f"{row.get('prompt', '')}{row.get('response', '')}\n    reward {row.get('reward')}"
+def _embedded(png: Path) -> str:
+    return f"data:image/png;base64,{b64encode(_read(png)).decode()}"
 
 
 def _inline(svg: Path) -> str:
     """The drawing without the lines that only a file of its own needs."""
-    text = svg.read_text(encoding="utf-8")
+    text = _read(svg).decode()
     return text[text.index("<svg") :]
+
+
+def _read(figure: Path) -> bytes:
+    try:
+        return figure.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"cannot read {figure}: {error.strerror or error}; restore it, or delete its run's folder"
+        ) from error

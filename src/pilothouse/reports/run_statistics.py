@@ -1,8 +1,12 @@
-"""Estimates over runs and tasks (Agarwal et al. 2021, arXiv 2108.13264): every resampling takes its generator."""
+"""Estimates over runs and tasks (Agarwal et al. 2021, arXiv 2108.13264): every resampling takes its generator.
+
+A single run says nothing of the spread between runs: every interval of it is unbounded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -27,7 +31,7 @@ def iqm(scores: np.ndarray, rng: np.random.Generator, level: float = 0.95, resam
     def draw(size: int) -> np.ndarray:
         return _middle_mean(_resampled(scores, rng, size).reshape(size, -1))
 
-    return percentile(float(_middle_mean(scores.reshape(1, -1))[0]), draw, runs * tasks, level, resamples, runs)
+    return _resampling(float(_middle_mean(scores.reshape(1, -1))[0]), draw, runs * tasks, level, resamples, runs)
 
 
 def probability_of_improvement(
@@ -57,7 +61,7 @@ def probability_of_improvement(
         return chance(_resampled(a, rng, size), _resampled(b, rng, size))
 
     width = a.size * b.shape[0]
-    return percentile(float(chance(a[None], b[None])[0]), draw, width, level, resamples, min(len(a), len(b)))
+    return _resampling(float(chance(a[None], b[None])[0]), draw, width, level, resamples, min(len(a), len(b)))
 
 
 def stratified_difference(
@@ -87,7 +91,7 @@ def stratified_difference(
     def draw(size: int) -> np.ndarray:
         return _resampled(gaps, rng, size).mean(axis=(1, 2))
 
-    return percentile(float(gaps.mean()), draw, gaps.size, level, resamples, len(gaps))
+    return _resampling(float(gaps.mean()), draw, gaps.size, level, resamples, len(gaps))
 
 
 def performance_profile(
@@ -110,8 +114,18 @@ def performance_profile(
     found: list[Interval] = []
     for bar in levels:
         low, high = np.quantile((draws > bar).mean(axis=(1, 2)), [(1 - level) / 2, (1 + level) / 2])
-        found.append(Interval(float((scores > bar).mean()), float(low), float(high), level, len(scores)))
+        ends = (float(low), float(high)) if len(scores) > 1 else (-math.inf, math.inf)
+        found.append(Interval(float((scores > bar).mean()), *ends, level, len(scores)))
     return found
+
+
+def _resampling(
+    estimate: float, draw: Callable[[int], np.ndarray], width: int, level: float, resamples: int, runs: int
+) -> Interval:
+    """``percentile`` over runs, of which there must be two to tell anything."""
+    if runs == 1:
+        return Interval(estimate, -math.inf, math.inf, level, 1)
+    return percentile(estimate, draw, width, level, resamples, runs)
 
 
 def _matrix(scores: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ Every resampling takes its generator; none of it needs more than NumPy.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any
@@ -47,6 +47,17 @@ class Interval:
     def to_dict(self) -> dict[str, Any]:
         """Return the figures for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Interval:
+        """Return what ``to_dict`` wrote, read back from JSON, where what is not finite is null.
+
+        Raises:
+            KeyError: a figure is missing.
+        """
+        ends = (("estimate", math.nan), ("low", -math.inf), ("high", math.inf))
+        figures = (default if found[name] is None else float(found[name]) for name, default in ends)
+        return cls(*figures, level=float(found["level"]), n=int(found["n"]))
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:

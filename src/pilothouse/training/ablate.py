@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 from pilothouse.core.errors import ConfigError
 from pilothouse.core.parts import validated
-from pilothouse.reports.files import dumps
+from pilothouse.reports.files import dumps, path_name
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.reports.statistics import Interval, paired_difference
@@ -107,7 +106,7 @@ def ablate(
     for seed in range(base.seed, base.seed + seeds):
         for value, config in configs.items():
             progress.say(f"{switch} = {value}, seed {seed}")
-            name = re.sub(r"[^\w.=+-]+", "_", f"{switch}={value}-seed-{seed}")
+            name = path_name(f"{switch}={value}-seed-{seed}")
             found[value].append(run_once(config.model_copy(update={"seed": seed}), out / name, progress))
     first = next(iter(found.values()))
     rows = tuple(_row(value, runs, first) for value, runs in found.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pilothouse.core.errors import RunError
 from pilothouse.core.parts import SLOT
@@ -16,6 +16,9 @@ from pilothouse.training.action_evaluation import ActionEvaluation
 from pilothouse.training.config import RunSettings
 from pilothouse.training.model_folder import save_model
 from pilothouse.training.steps import Loop
+
+if TYPE_CHECKING:
+    from pilothouse.training.referee import Referee
 
 
 class ActingSettings(RunSettings):
@@ -31,6 +34,18 @@ class ActingSettings(RunSettings):
     def task_title(self) -> str:
         """What to call its task."""
         return self.task.title
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps in a step of the run."""
+        return 1
+
+    @classmethod
+    def referee(cls) -> Referee[Any]:
+        """Return how runs that learn to act are compared."""
+        from pilothouse.training.acting_referee import ActingReferee  # which reads this configuration
+
+        return ActingReferee()
 
 
 def conclude_acting(

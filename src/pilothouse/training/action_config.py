@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pilothouse.training.acting import ActingSettings
 from pilothouse.training.action_recipe import ActionPolicy
@@ -21,6 +21,8 @@ class ActionConfig(ActionPolicy, ActingSettings):
     Args:
         kind: marks this kind of configuration in ``config.toml``.
     """
+
+    makes: ClassVar[str] = "a policy that plans actions"
 
     kind: Literal["actions"] = "actions"
 

@@ -6,22 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 
 from pilothouse.core.errors import ConfigError, RunError
-from pilothouse.reports.files import write_text
+from pilothouse.reports.files import locked, path_name, write_text
+from pilothouse.reports.outcomes import Outcome
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore, without_none
 from pilothouse.training.ablate import run_folder, run_once
-from pilothouse.training.config import TINY, RunConfig
-from pilothouse.training.prepare import prepare_policy
+from pilothouse.training.config import RunSettings
 
 
 @dataclass(frozen=True)
@@ -29,28 +27,40 @@ class Entry:
     """One run of a comparison.
 
     Args:
+        label: what the comparison calls the method.
         config: its whole configuration.
         folder: where it is kept.
     """
 
-    config: RunConfig
+    label: str
+    config: RunSettings
     folder: Path
 
     @property
     def title(self) -> str:
         """What to call it."""
-        return f"{self.config.method} on {self.config.task.name}, seed {self.config.seed}"
+        return f"{self.label} on {self.config.task_title}, seed {self.config.seed}"
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether there is nothing left to do.
+
+        Raises:
+            RunError: its result is damaged.
+        """
         if not (self.folder / "result.json").is_file():
             return False
-        return bool(RunStore.open(self.folder).read_result().get("finished"))
+        try:
+            return bool(RunStore.open(self.folder).read_result().get("finished"))
+        except (RunError, AttributeError) as error:
+            raise RunError(
+                f"the run of {self.title} left a result that cannot be read ({error}): delete {self.folder} and call "
+                "again, and that run is made anew"
+            ) from error
 
 
 def grid(
-    configured: Callable[[str, str, int], RunConfig],
+    configured: Callable[[str, str, int], RunSettings],
     methods: Sequence[str],
     tasks: Sequence[str],
     seeds: Sequence[int],
@@ -60,48 +70,60 @@ def grid(
 
     Args:
         configured: the configuration of a method on a task with a seed.
-        methods: names, none twice.
+        methods: what the comparison calls them, none twice.
         tasks: names, none twice.
         seeds: the same for every method, so that runs form pairs.
         out: keeps every run.
 
     Raises:
-        ConfigError: there are fewer than two methods, something is named twice, or a configuration is refused.
+        ConfigError: something is named twice, two methods come to the same, or a configuration is refused.
     """
-    if len(methods) < 2:
-        raise ConfigError("a comparison needs two methods or more, such as 'pilothouse compare grpo lite-ppo'")
     for what, names in (("method", methods), ("task", tasks), ("seed", seeds)):
         if twice := [name for name in names if list(names).count(name) > 1]:
-            raise ConfigError(f"{what} {twice[0]} is named twice: drop one of the two")
+            hint = f", or give one other settings, such as {twice[0]}:training.steps=50" if what == "method" else ""
+            raise ConfigError(f"{what} {twice[0]} is named twice: drop one of the two{hint}")
     entries: list[Entry] = []
     for seed in seeds:
         for task in tasks:
-            for method in methods:
+            for place, method in enumerate(methods):
                 config = configured(method, task, seed)
-                entries.append(Entry(config, run_folder(config, out / "runs" / f"{method}-{task}-seed-{seed}")))
+                if alike := [e.label for e in entries[len(entries) - place :] if e.config == config]:
+                    raise ConfigError(f"'{alike[0]}' and '{method}' are configured alike: drop one of the two")
+                stem = out / "runs" / path_name(f"{method}-{config.task_title}-seed-{seed}")
+                entries.append(Entry(method, config, run_folder(config, stem)))
     return entries
 
 
-def run_all(entries: Sequence[Entry], jobs: int, progress: Progress) -> None:
+def run_all(entries: Sequence[Entry], jobs: int, out: Path, progress: Progress) -> None:
     """Make, continue or read back every run.
 
     Args:
         entries: the runs.
-        jobs: runs at a time; above 1 each is a process of its own with its share of the processors.
+        jobs: runs at a time, 0 for one a processor; above 1 each is a process of its own with its share of them.
+        out: keeps the runs; nobody else may work in it meanwhile.
         progress: shows what happens.
 
     Raises:
-        RunError: a run failed; those that finished are kept, and calling again continues the others.
+        RunError: a run failed, or another comparison works in ``out``; what finished is kept, and calling again
+            continues the others.
     """
-    left = [entry for entry in entries if not entry.finished]
-    progress.say(f"{len(entries)} runs, {len(entries) - len(left)} of them finished before")
-    if jobs > 1 and len(left) > 1:
-        _warm(left, progress)
-        _side_by_side(left, jobs, progress)
-        return
-    for entry in left:
-        progress.phase(entry.title)
-        run_once(entry.config, _stem(entry), progress)
+    with locked(out / ".lock", "by another comparison, or by the last runs of one that was killed") as lock:
+        left = [entry for entry in entries if not entry.finished]
+        progress.say(f"{len(entries)} runs, {len(entries) - len(left)} of them finished before")
+        jobs = min(jobs or processors(), len(left))
+        if jobs > 1:
+            for entry in {(entry.label, entry.config.task_title): entry for entry in left}.values():
+                entry.config.referee().ready(entry.config, progress)
+            _side_by_side(left, jobs, lock, progress)
+            return
+        for entry in left:
+            progress.phase(entry.title)
+            run_once(entry.config, _stem(entry), progress)
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stem(entry: Entry) -> Path:
@@ -109,18 +131,11 @@ def _stem(entry: Entry) -> Path:
     return entry.folder.with_name(entry.folder.name.rpartition("-")[0])
 
 
-def _warm(entries: Sequence[Entry], progress: Progress) -> None:
-    """Make each task's tiny policy once, so that no two processes make the same one."""
-    tasks = {entry.config.task.name: entry.config for entry in entries if entry.config.policy.model == TINY}
-    for config in tasks.values():
-        prepare_policy(config.policy, config.task, config.seed, progress)
-
-
-def _side_by_side(entries: Sequence[Entry], jobs: int, progress: Progress) -> None:
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+def _side_by_side(entries: Sequence[Entry], jobs: int, lock: int, progress: Progress) -> None:
+    threads = max(1, processors() // jobs)
     progress.phase(f"{len(entries)} runs, {jobs} at a time on {threads} thread{'s' if threads > 1 else ''} each")
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(_run_apart, entry, threads): entry for entry in entries}
+        waiting = {pool.submit(_run_apart, entry, threads, lock): entry for entry in entries}
         try:
             for done, future in enumerate(as_completed(waiting), 1):
                 future.result()
@@ -131,8 +146,8 @@ def _side_by_side(entries: Sequence[Entry], jobs: int, progress: Progress) -> No
             raise
 
 
-def _run_apart(entry: Entry, threads: int) -> None:
-    """Run the command line in a process of its own; its log lies beside the run."""
+def _run_apart(entry: Entry, threads: int, lock: int) -> None:
+    """Run the command line in a process of its own, which holds the lock as well; its log lies beside the run."""
     folder, log = entry.folder, entry.folder.with_name(f"{entry.folder.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     if any((folder / "checkpoints").glob("*/manifest.json")):
@@ -145,30 +160,29 @@ def _run_apart(entry: Entry, threads: int) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with log.open("wb") as stream:
         command = [sys.executable, "-m", "pilothouse", "train", *what, "--json"]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=stream, env=environment, check=False)
+        done = subprocess.run(
+            command, stdout=subprocess.DEVNULL, stderr=stream, env=environment, pass_fds=(lock,), check=False
+        )
     if done.returncode:
         said = log.read_text(errors="replace").strip().splitlines()
         reason = said[-1].removeprefix("error: ") if said else f"exit status {done.returncode}"
         raise RunError(f"the run of {entry.title} failed ({reason}); its log is {log}; mend that and call again")
 
 
-def outcome(entry: Entry) -> Mapping[str, Any]:
-    """Return what the report reads of a finished run: its result, its held-out curve, its settings and a few responses.
+def outcome(entry: Entry) -> Outcome:
+    """Return what the report reads of a finished run.
 
-    The curve has a point for each evaluation: tokens that sampling had computed by then, and accuracy.
+    Raises:
+        RunError: another version wrote its result.
     """
     store = RunStore.open(entry.folder)
-    result = store.read_result()
-    curve = [(0.0, result["before"]["sampled"]["accuracy"])]
-    curve += [(row["tokens_computed"], row["held_out"]) for row in store.metrics() if "held_out" in row]
-    curve.append((result["cost"]["tokens_computed"], result["after"]["sampled"]["accuracy"]))
-    return {
-        "method": entry.config.method,
-        "task": entry.config.task.name,
-        "seed": entry.config.seed,
-        "folder": str(entry.folder),
-        "result": result,
-        "curve": curve,
-        "config": store.read_config(),
-        "responses": list(islice(store.rollouts(result["steps"]), 3)),
-    }
+    config = store.read_config()
+    try:
+        measured = entry.config.referee().measured(store)
+    except (KeyError, TypeError) as error:  # a figure that this version reads is not there
+        version = config.get("versions", {}).get("pilothouse", "unknown")
+        raise RunError(
+            f"the result in {entry.folder} lacks {error}: pilothouse {version} wrote it; delete that folder and call "
+            "again, and the run is made anew"
+        ) from error
+    return Outcome(entry.label, entry.config.task_title, entry.config.seed, entry.folder, config, measured)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pilothouse.reports.progress import Progress
     from pilothouse.reports.runs import RunStore
     from pilothouse.training.course import Course
+    from pilothouse.training.referee import Referee
 
 TINY = "tiny"
 
@@ -54,7 +55,12 @@ class RunSettings(Settings):
         method: the method's name.
         seed: root of the run's seed tree.
         sinks: experiment trackers that receive every metrics row besides ``metrics.jsonl``.
+
+    Class attributes:
+        makes: what comes out of such a run, for messages.
     """
+
+    makes: ClassVar[str]
 
     method: str
     seed: Annotated[int, Field(ge=0)] = 0
@@ -91,6 +97,11 @@ class RunSettings(Settings):
         """
         return None
 
+    @classmethod
+    def referee(cls) -> Referee[Any]:
+        """Return how runs of this kind are compared."""
+        raise NotImplementedError
+
 
 class RunConfig(PolicyGradient, RunSettings):
     """The recipe of a language method with everything else a run depends on.
@@ -99,6 +110,8 @@ class RunConfig(PolicyGradient, RunSettings):
         task: where problems come from and how they are judged.
         policy: what acts.
     """
+
+    makes: ClassVar[str] = "a language policy"
 
     task: Annotated[Task, SLOT]
     policy: PolicySettings = PolicySettings()
@@ -118,6 +131,23 @@ class RunConfig(PolicyGradient, RunSettings):
         from pilothouse.training.language import LanguageCourse  # which reads this configuration
 
         return LanguageCourse.prepare(self, store, progress)
+
+    @classmethod
+    def referee(cls) -> Referee[RunConfig]:
+        """Return how runs that train a language policy are compared."""
+        from pilothouse.training.language_referee import LanguageReferee  # which reads this configuration
+
+        return LanguageReferee()
+
+    @model_validator(mode="after")
+    def _budget_pays_for_a_step(self) -> Self:
+        least, budget = self.training.prompts * (self.program.group_size or 1), self.training.token_budget
+        if 0 < budget < least:
+            raise ValueError(
+                f"a budget of {self.training.budget} does not pay for one step of {least:,} responses, were each a "
+                "single token: give more, or lower --prompts"
+            )
+        return self
 
     @model_validator(mode="after")
     def _scorer_fits_task(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pilothouse.training.acting import ActingSettings
 from pilothouse.training.offline_recipe import OfflineLearning
@@ -22,12 +22,19 @@ class OfflineConfig(OfflineLearning, ActingSettings):
         kind: marks this kind of configuration in ``config.toml``.
     """
 
+    makes: ClassVar[str] = "an offline learner"
+
     kind: Literal["offline"] = "offline"
 
     @property
     def loop_settings(self) -> LoopSettings:
         """How long it trains."""
         return self.training
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps in a step of the run."""
+        return self.training.batches
 
     def course(self, store: RunStore, progress: Progress) -> Course:
         """Return the training of an offline learner."""

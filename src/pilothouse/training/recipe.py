@@ -94,16 +94,14 @@ class TrainingSettings(LoopSettings):
     @property
     def token_budget(self) -> int:
         """Tokens that sampling may compute; 0 if there is no such limit."""
-        return Budget.parse(self.budget).amount if self.budget else 0
+        return Budget.parse(self.budget, "tokens").amount if self.budget else 0
 
     @model_validator(mode="after")
     def _budget_is_in_tokens(self) -> Self:
         try:
-            unit = Budget.parse(self.budget).unit if self.budget else "tokens"
+            _ = self.token_budget
         except ConfigError as error:
             raise ValueError(str(error)) from error
-        if unit != "tokens":
-            raise ValueError(f"a training budget is counted in tokens, not '{self.budget}': write it like 200k-tokens")
         if self.budget and self.schedule != "constant":
             raise ValueError(
                 f"the learning rate is to fall over {self.steps} steps and a budget of {self.budget} may end the run "
