@@ -27,7 +27,7 @@ class PushT(ControlTask):
 
     name: ClassVar[str] = "pusht"
     plane: ClassVar[tuple[int, int] | None] = (0, 1)
-    costly: ClassVar[bool] = True
+    edition: ClassVar[str] = "1"
 
     sees: Literal["corners", "pose"] = "corners"
 

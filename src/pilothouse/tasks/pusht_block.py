@@ -1,7 +1,7 @@
 """The block of Push-T as plain geometry: its outline, where it can be pushed, and the ways around it.
 
-Points are pixels. A pose is the place of the middle of the bar's outer edge and the block's angle, as gym-pusht shows it;
-the block's own axes have that place as origin, the bar along x and the stem along y.
+Points are pixels. A pose is where the middle of the bar's outer edge is and the block's angle, as gym-pusht shows
+it; the block's own axes have that place as origin, the bar along x and the stem along y.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ GOAL = np.array([256.0, 256.0, np.pi / 4])
 #: [8, 2] the outline, in order
 CORNERS = np.array([(-60, 0), (60, 0), (60, 30), (15, 30), (15, 120), (-15, 120), (-15, 30), (-60, 30)], float)
 _LOW, _HIGH = np.array([(-60, 0), (-15, 30)], float), np.array([(60, 30), (15, 120)], float)  # bar and stem
-# stretches of the outline that the pusher can touch without touching another, and the way into the block
-_INNER = 16.0  # from the inner corners: the pusher's radius and one pixel
+# stretches of the outline, and the way into the block; not where the pusher would come near another one on its way
 _EDGES = (
     ((-60, 0), (60, 0), (0, 1)),
     ((60, 0), (60, 30), (-1, 0)),
-    ((60, 30), (15 + _INNER, 30), (0, -1)),
-    ((15, 30 + _INNER), (15, 120), (-1, 0)),
+    ((60, 30), (15 + CLEAR, 30), (0, -1)),
+    ((15, 30 + CLEAR), (15, 120), (-1, 0)),
     ((15, 120), (-15, 120), (0, -1)),
-    ((-15, 120), (-15, 30 + _INNER), (1, 0)),
-    ((-15 - _INNER, 30), (-60, 30), (0, -1)),
+    ((-15, 120), (-15, 30 + CLEAR), (1, 0)),
+    ((-15 - CLEAR, 30), (-60, 30), (0, -1)),
     ((-60, 30), (-60, 0), (1, 0)),
 )
 _WIDE = CLEAR + 3.0
@@ -109,7 +108,7 @@ class Ways:
         away = _away(start)
         begin = away[-1] if away else start
         where = to_world(pose, self._stops)
-        inside = ((where >= 4) & (where <= 508)).all(1)
+        inside = np.all((where >= 4) & (where <= 508), axis=1)
         lengths = np.where(inside & _free(begin, self._stops), np.linalg.norm(self._stops - begin, axis=1), np.inf)
         legs = np.where(inside[: len(_TURNS), None] & inside, self._legs, np.inf)
         before = np.full(len(lengths), -1)

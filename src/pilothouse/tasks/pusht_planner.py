@@ -64,7 +64,7 @@ class Push:
 
 
 def follow(place: np.ndarray, velocity: np.ndarray, target: np.ndarray) -> list[tuple[float, float]]:
-    """Return the pusher's velocity in each of the ten ticks of a step towards a target: gym-pusht's spring and damper."""
+    """Return the pusher's velocity in each of a step's ten ticks towards a target: gym-pusht's spring and damper."""
     (x, y), (u, v), (to_x, to_y) = place.tolist(), velocity.tolist(), target.tolist()
     ticks = list[tuple[float, float]]()
     for _ in range(10):
