@@ -98,7 +98,7 @@ class Ways:
         a, b = _TURNS[:, None], self._stops[None]
         self._legs = np.where(_free(a, b), np.linalg.norm(a - b, axis=-1), np.inf)
 
-    def from_(self, start: np.ndarray, pose: np.ndarray) -> list[np.ndarray | None]:
+    def to_places(self, start: np.ndarray, pose: np.ndarray) -> list[np.ndarray | None]:
         """Return the way to each place, [L, 2] without its start, or ``None`` where the picture leaves no room for one.
 
         Args:

@@ -137,7 +137,7 @@ class PushPlanner:
     def _tried(self, scene: Scene) -> list[Push]:
         """The pushes that move the block, each to its best depth, cheapest first."""
         directions = turned(self._inwards, scene.pose[2])
-        ways = self._ways.from_(to_block(scene.pose, scene.place), scene.pose)
+        ways = self._ways.to_places(to_block(scene.pose, scene.place), scene.pose)
         pushes = [
             self._try(scene, to_world(scene.pose, way), inwards)
             for way, inwards in zip(ways, directions, strict=True)
