@@ -82,7 +82,7 @@ class _Pusher:
             before, action = (part.double().numpy() for part in self._last)
             if seen.equal(self._last[0]):  # the episode is over
                 return self._last[1]
-            self._velocity = np.array(follow(before[:2], self._velocity, action)[-1])
+            self._velocity = np.array(follow(before[:2].tolist(), self._velocity, action.tolist())[-1])
         place = seen[:2].double().numpy()
         if not self._targets:
             self._targets = self._planner.plan(Scene(place, self._velocity, pose_of(seen))) or [place]

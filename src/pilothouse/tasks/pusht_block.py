@@ -6,6 +6,8 @@ it; the block's own axes have that place as origin, the bar along x and the stem
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 RADIUS = 15.0  #: of the pusher
@@ -63,10 +65,16 @@ def distance(points: np.ndarray) -> np.ndarray:
 
 def misplaced(pose: np.ndarray) -> float:
     """Return how far the block's corners are from their goals, root mean square, in pixels."""
-    return float(np.sqrt(((to_world(pose, CORNERS) - _AIM) ** 2).sum(1).mean()))
+    # squared distances of a rigid move: that of the corners' mean, and their spread around it times the turn
+    x, y, angle = pose.tolist()
+    cos, sin = math.cos(angle), math.sin(angle)
+    right, down = x + cos * _MEAN[0] - sin * _MEAN[1] - _AIM[0], y + sin * _MEAN[0] + cos * _MEAN[1] - _AIM[1]
+    return math.sqrt(right**2 + down**2 + 4 * math.sin((angle - _AIM[2]) / 2) ** 2 * _SPREAD)
 
 
-_AIM = to_world(GOAL, CORNERS)
+_MEAN = CORNERS.mean(0).tolist()
+_SPREAD = float(((CORNERS - _MEAN) ** 2).sum(1).mean())
+_AIM = [*to_world(GOAL, np.array(_MEAN)).tolist(), float(GOAL[2])]
 
 
 def contacts(spacing: float = 10.0) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,9 @@ of many depths. All pushes are tried from where things are; the best few are jud
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,9 @@ _SETTLE = 2  # steps at a push's end, in which the pusher, some two steps behind
 _FOLLOWED = 3  # pushes that are judged by what could follow
 _TURNED = 15.0  # pixels past its best that a push is tried on
 _FINE = 25.0  # pixels of error below which the depth of a push is chosen more finely
+
+
+Pair: TypeAlias = Iterable[float]  #: x and y
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ class Push:
         return self.approach + [_within(self.approach[-1] + self.inwards * end) for end in ends]
 
 
-def follow(place: np.ndarray, velocity: np.ndarray, target: np.ndarray) -> list[tuple[float, float]]:
+def follow(place: Pair, velocity: Pair, target: Pair) -> list[tuple[float, float]]:
     """Return the pusher's velocity in each of a step's ten ticks towards a target: gym-pusht's spring and damper."""
-    (x, y), (u, v), (to_x, to_y) = place.tolist(), velocity.tolist(), target.tolist()
+    (x, y), (u, v), (to_x, to_y) = place, velocity, target
     ticks = list[tuple[float, float]]()
     for _ in range(10):
         u, v = u + (100 * (to_x - x) - 20 * u) * 0.01, v + (100 * (to_y - y) - 20 * v) * 0.01
@@ -89,6 +93,8 @@ class Simulator:
 
     def __init__(self, world: Any) -> None:
         world.reset(seed=0)
+        for shape in world.space.shapes:
+            shape.collision_type = 1  # of type 0 are those whose contacts are counted, in vain here and slowly
         self._space, self._pusher, self._block = world.space, world.agent, world.block
 
     def set(self, scene: Scene) -> None:
@@ -100,8 +106,7 @@ class Simulator:
 
     def step(self, target: np.ndarray) -> None:
         """Take one step of the environment towards a target."""
-        place, velocity = np.array(self._pusher.position), np.array(self._pusher.velocity)
-        for tick in follow(place, velocity, target):
+        for tick in follow(self._pusher.position, self._pusher.velocity, target.tolist()):
             self._pusher.velocity = tick
             self._space.step(0.01)
 
