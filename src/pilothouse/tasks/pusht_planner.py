@@ -15,11 +15,12 @@ import numpy as np
 
 from pilothouse.tasks.pusht_block import CLEAR, RADIUS, Ways, contacts, misplaced, to_block, to_world, turned
 
-_PACE, _PUSH, _DEEPEST = 20.0, 10.0, 200.0  # pixels a step around the block and into it; pixels
+_PACE, _PUSH, _DEEPEST = 20.0, 10.0, 210.0  # pixels a step around the block and into it; pixels
 _SETTLE = 2  # steps at a push's end, in which the pusher, some two steps behind its target, arrives
 _FOLLOWED = 3  # pushes that are judged by what could follow
-_TURNED = 15.0  # pixels past its best that a push is tried on
-_FINE = 25.0  # pixels of error below which the depth of a push is chosen more finely
+_WORSE = 15.0  # pixels past its best that a push is tried on
+_LOOK = 4  # steps of a push between two looks
+_TURNS = (0.0, -0.25, 0.25, -0.5, 0.5)  # radians that a push may turn at each look
 
 
 Pair: TypeAlias = Iterable[float]  #: x and y
@@ -48,6 +49,7 @@ class Push:
         cost: steps it takes and those that are left to do after it, as far as these are known.
         steps: it takes.
         approach: targets [2] of the pusher until it stands before the block.
+        start: [2] the target from which it goes in.
         inwards: [2] the direction of the push.
         depth: pixels in that direction.
         after: what it leads to.
@@ -56,15 +58,28 @@ class Push:
     cost: float
     steps: int
     approach: list[np.ndarray]
+    start: np.ndarray
     inwards: np.ndarray
     depth: float
     after: Scene
 
     def targets(self, depth: float) -> list[np.ndarray]:
         """Return all targets of the pusher for this push, but to another depth."""
-        count = math.ceil(depth / _PUSH)
-        ends = [min(depth, _PUSH * (k + 1)) for k in range(count)] + [depth] * _SETTLE
-        return self.approach + [_within(self.approach[-1] + self.inwards * end) for end in ends]
+        ends = [min(depth, _PUSH * (k + 1)) for k in range(math.ceil(depth / _PUSH))] + [depth] * _SETTLE
+        return self.approach + [_within(self.start + self.inwards * end) for end in ends]
+
+
+@dataclass(frozen=True)
+class Steered:
+    """How a push goes on.
+
+    Args:
+        targets: of the pusher in the next steps; none if the push is over.
+        inwards: [2] the direction of the push by now; ``None`` if it ends with these targets.
+    """
+
+    targets: list[np.ndarray]
+    inwards: np.ndarray | None
 
 
 def follow(place: Pair, velocity: Pair, target: Pair) -> list[tuple[float, float]]:
@@ -117,7 +132,7 @@ class Simulator:
 
 
 class PushPlanner:
-    """Chooses pushes.
+    """Chooses pushes and steers them.
 
     Args:
         simulator: to try them in.
@@ -128,45 +143,60 @@ class PushPlanner:
         points, self._inwards = contacts()
         self._ways = Ways(points - self._inwards * CLEAR)
 
-    def plan(self, scene: Scene) -> list[np.ndarray]:
-        """Return the targets [2] of the next push, a step each; none where the pusher has no way to the block."""
+    def plan(self, scene: Scene) -> Steered:
+        """Return how the next push begins; no targets where the pusher has no way to the block."""
         tried = self._tried(scene)
-        if not tried:
-            return []
-        best = min(tried[:_FOLLOWED], key=self._with_next)
-        depths = [best.depth]
-        if misplaced(best.after.pose) < _FINE:
-            depths = [depth for change in (0, -4, -2, 2, 4) if (depth := best.depth + change) > 0]
-        return min((best.targets(depth) for depth in depths), key=lambda targets: self._error_after(scene, targets))
+        return self._begun(scene, min(tried[:_FOLLOWED], key=self._with_next)) if tried else Steered([], None)
+
+    def steer(self, scene: Scene, target: np.ndarray, inwards: np.ndarray) -> Steered:
+        """Return how to go on with a push: as before or a little to a side, whichever leaves the least to do.
+
+        Args:
+            scene: how things are.
+            target: [2] of the pusher by now.
+            inwards: [2] the direction of the push by now.
+        """
+        pushes = [self._try(scene, [], target, turned(inwards, turn)) for turn in _TURNS]
+        best = min((push for push in pushes if push is not None), key=lambda push: push.cost, default=None)
+        if best is None or best.cost >= left_to_do(scene.pose):
+            return Steered([], None)
+        return self._begun(scene, best)
+
+    def _begun(self, scene: Scene, push: Push) -> Steered:
+        """The first steps of a push, or all of them if there are no more."""
+        if push.depth > _LOOK * _PUSH:
+            return Steered(push.targets(push.depth)[: len(push.approach) + _LOOK], push.inwards)
+        depths = [depth for change in (0, -4, -2, 2, 4) if (depth := push.depth + change) > 0]
+        ends = [push.targets(depth) for depth in depths]
+        return Steered(min(ends, key=lambda targets: self._error_after(scene, targets)), None)
 
     def _tried(self, scene: Scene) -> list[Push]:
         """The pushes that move the block, each to its best depth, cheapest first."""
         directions = turned(self._inwards, scene.pose[2])
         ways = self._ways.to_places(to_block(scene.pose, scene.place), scene.pose)
-        pushes = [
-            self._try(scene, to_world(scene.pose, way), inwards)
-            for way, inwards in zip(ways, directions, strict=True)
-            if way is not None
-        ]
+        pushes = list[Push | None]()
+        for way, inwards in zip(ways, directions, strict=True):
+            if way is not None:
+                approach = _walk(scene.place, to_world(scene.pose, way))
+                pushes.append(self._try(scene, approach, approach[-1], inwards))
         return sorted((push for push in pushes if push is not None), key=lambda push: push.cost)
 
-    def _try(self, scene: Scene, way: np.ndarray, inwards: np.ndarray) -> Push | None:
+    def _try(self, scene: Scene, approach: list[np.ndarray], start: np.ndarray, inwards: np.ndarray) -> Push | None:
         """Push in one direction as long as it helps, and return its best depth."""
-        approach = _walk(scene.place, way)
         self._simulator.set(scene)
         for target in approach:
             self._simulator.step(target)
         before, lowest, best = misplaced(scene.pose), math.inf, None
-        for count in range(1, int((_DEEPEST + CLEAR - RADIUS) / _PUSH) + 1):
-            self._simulator.step(_within(approach[-1] + inwards * _PUSH * count))
+        for count in range(1, int(_DEEPEST / _PUSH) + 1):
+            self._simulator.step(_within(start + inwards * _PUSH * count))
             after, steps = self._simulator.scene(), len(approach) + count
-            error, depth = misplaced(after.pose), float((after.place - approach[-1]) @ inwards)
-            cost = steps + left_to_do(after.pose)
+            cost, error = steps + left_to_do(after.pose), misplaced(after.pose)
+            depth = float((after.place - start) @ inwards)
             moved = abs(error - before) >= 0.3 or depth > CLEAR - RADIUS + 3
             if moved and (best is None or cost < best.cost):
-                best = Push(cost, steps, approach, inwards, depth, after)
+                best = Push(cost, steps, approach, start, inwards, depth, after)
             lowest = min(lowest, error)
-            if error > lowest + _TURNED:
+            if error > lowest + _WORSE:
                 break
         return best
 
