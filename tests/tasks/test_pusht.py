@@ -119,20 +119,38 @@ def test_the_copy_does_what_the_environment_does() -> None:
 
 
 def test_a_push_that_is_all_it_takes() -> None:
-    """The block has only to go 40 pixels along its stem."""
+    """The block has only to go 40 pixels along its stem, and is pushed askew of its middle before it is steered."""
     stem = np.array([-math.sin(GOAL[2]), math.cos(GOAL[2])])
     start = np.array([*(GOAL[:2] - 40 * stem), GOAL[2]])
-    planner, before = PushPlanner(Simulator(simulated())), scene((256.0, 60.0), start)
-    targets = planner.plan(before)
-    sideways = (np.stack(targets[-5:]) - start[:2]) @ np.array([stem[1], -stem[0]])
-    assert np.abs(sideways).max() < 15, "it pushes the middle of the bar"
-    world = Simulator(simulated(1))
-    world.set(before)
-    for target in targets:
-        world.step(target)
-    assert misplaced(world.scene().pose) < 8
-    again = planner.plan(before)
-    assert np.array(again) == pytest.approx(np.array(targets)), "what was tried leaves no trace"
+    planner, world = PushPlanner(Simulator(simulated())), Simulator(simulated(1))
+    world.set(scene((256.0, 60.0), start))
+    begun = planner.plan(world.scene())
+    again = planner.plan(world.scene())
+    assert np.array(again.targets) == pytest.approx(np.array(begun.targets)), "what was tried leaves no trace"
+    sideways = (begun.targets[-1] - start[:2]) @ np.array([stem[1], -stem[0]])
+    assert abs(sideways) < 15, "it pushes the middle of the bar"
+    found = begun
+    while found.targets:
+        for target in found.targets:
+            world.step(target)
+        if found.inwards is None:
+            break
+        found = planner.steer(world.scene(), found.targets[-1], found.inwards)
+    assert misplaced(world.scene().pose) < 6
+
+
+def test_a_push_turns_to_where_it_helps_and_ends_where_it_does_not() -> None:
+    """Before the middle of the bar, the block right of its goal: the push that goes on has to go there too."""
+    planner = PushPlanner(Simulator(simulated()))
+    straight = np.array([0.0, 1.0])
+    pose = np.array([256.0, 200.0, 0.2])
+    place = pose[:2] + np.array([0.0, -20.0])
+    found = planner.steer(scene((float(place[0]), float(place[1])), pose), place, straight)
+    assert found.inwards is not None
+    assert len(found.targets) == 4
+    assert np.linalg.norm(found.inwards) == pytest.approx(1)
+    over = planner.steer(scene((256.0, 241.0), GOAL), np.array([256.0, 241.0]), straight)
+    assert over.targets == [], "the block is home: whatever moves it makes things worse"
 
 
 @pytest.mark.parametrize("sees", ["corners", "pose"])
@@ -155,7 +173,7 @@ def test_the_demonstrator_fulfils_the_task_and_repeats_itself() -> None:
     task = ControlTask.build("pusht")
 
     def shown(n: int) -> list[Any]:
-        expert = task.expert(n, SeedTree(n))
+        expert = task.expert(n, SeedTree(5))
         return play(task.make(n, SeedTree(1)), lambda seen, _: expert.act(seen), task.bounds)
 
     alone, beside = shown(1)[0], shown(2)
