@@ -153,6 +153,17 @@ def test_a_push_turns_to_where_it_helps_and_ends_where_it_does_not() -> None:
     assert over.targets == [], "the block is home: whatever moves it makes things worse"
 
 
+def test_a_push_that_has_gone_far_enough_holds_back() -> None:
+    """Six pixels are left, and the target is already twenty ahead of the pusher that touches the bar."""
+    stem = np.array([-math.sin(GOAL[2]), math.cos(GOAL[2])])
+    pose = np.array([*(GOAL[:2] - 6 * stem), GOAL[2]])
+    place = pose[:2] - RADIUS * stem
+    ahead = place + 20 * stem
+    found = PushPlanner(Simulator(simulated())).steer(scene((place[0], place[1]), pose), ahead, stem)
+    assert found.inwards is None
+    assert 2 < (found.targets[-1] - place) @ stem < 10
+
+
 @pytest.mark.parametrize("sees", ["corners", "pose"])
 def test_the_pose_is_read_off_what_is_seen(sees: str) -> None:
     simulated()

@@ -166,8 +166,7 @@ class PushPlanner:
         """The first steps of a push, or all of them if there are no more."""
         if push.depth > _LOOK * _PUSH:
             return Steered(push.targets(push.depth)[: len(push.approach) + _LOOK], push.inwards)
-        depths = [depth for change in (0, -4, -2, 2, 4) if (depth := push.depth + change) > 0]
-        ends = [push.targets(depth) for depth in depths]
+        ends = [push.targets(push.depth + change) for change in (0, -4, -2, 2, 4)]
         return Steered(min(ends, key=lambda targets: self._error_after(scene, targets)), None)
 
     def _tried(self, scene: Scene) -> list[Push]:
