@@ -35,7 +35,7 @@ class PushT(ControlTask):
     edition: ClassVar[str] = "2"
 
     sees: Literal["corners", "pose"] = "corners"
-    noise: Annotated[float, Field(ge=0)] = 4.0
+    noise: Annotated[float, Field(ge=0)] = 6.0
 
     @property
     def observation_dim(self) -> int:
