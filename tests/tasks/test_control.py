@@ -140,17 +140,6 @@ def test_gymnasium_environments_are_tasks() -> None:
         task.demonstrations(1, SeedTree(0))
 
 
-def test_pusht_is_a_task() -> None:
-    pytest.importorskip("gym_pusht")
-    task = ControlTask.build("pusht")
-    world = task.make(2, SeedTree(0))
-    seen = world.reset()
-    assert seen.shape == (2, task.observation_dim)
-    moment = world.step(seen[:, :2])
-    assert moment.success.tolist() == [0.0, 0.0]
-    assert world.reset().shape == (2, 5)
-
-
 @pytest.mark.parametrize(
     ("spec", "words"),
     [

@@ -11,15 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pilothouse.control.receding import Effort
 from pilothouse.core.errors import ConfigError, DataError, PilothouseError, RunError
 from pilothouse.core.seeds import SeedTree
 from pilothouse.methods.base import configured, configured_language
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
+from pilothouse.reports.tables import action_rows
 from pilothouse.tasks.demonstrations import read_episodes, write_episodes
 from pilothouse.tasks.reach import Reach
 from pilothouse.training.action_config import ActionConfig
 from pilothouse.training.action_course import ActionCourse, evaluate_run
+from pilothouse.training.action_evaluation import evaluate_actor
 from pilothouse.training.run import resume, train
 
 NANO: dict[str, Any] = {
@@ -92,6 +95,26 @@ def test_a_sampler_can_be_swapped_at_evaluation(finished: Path) -> None:
     assert Path(found["picture"]).is_file()
     again = evaluate_run(store, {"sampler": "ddpm", "execute": 1}, 3, 0)
     assert again["return"] == found["return"]
+
+
+def test_the_highest_reward_is_that_of_each_episode() -> None:
+    class Leaving:
+        slots, effort = 3, Effort(plans=1, calls=1)
+
+        def reset(self, slots: torch.Tensor | None = None) -> None:
+            pass
+
+        def act(self, observations: torch.Tensor, active: torch.Tensor | None = None) -> torch.Tensor:
+            return (observations[:, :2] - observations[:, 2:]).sign()
+
+    start = Reach().make(3, SeedTree(4)).reset()
+    after = start[:, :2] + 0.1 * (start[:, :2] - start[:, 2:]).sign()  # the nearest it ever is to the goal
+    found = evaluate_actor(Reach(), Leaving(), SeedTree(4))
+    nearest = -(after - start[:, 2:]).norm(dim=1)
+    assert found.best_reward.estimate == pytest.approx(float(nearest.mean()))
+    assert found.best_reward.low < float(nearest.min()) < float(nearest.max()) < found.best_reward.high
+    rows = dict(action_rows(found.to_dict()))
+    assert rows["highest reward"].startswith(f"{float(nearest.mean()):.4g} [")
 
 
 @pytest.mark.parametrize(

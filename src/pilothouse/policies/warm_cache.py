@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import warnings
@@ -16,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from pilothouse.core.cache import cache_root
 from pilothouse.core.problems import Problem
 from pilothouse.policies.causal_lm import CausalPolicy
 from pilothouse.policies.warm_start import History, Progress, WarmStart, warm_start
@@ -45,7 +45,7 @@ def cached_warm_start(
         cache: folder; by default ``$PILOTHOUSE_CACHE`` or ``~/.cache/pilothouse``.
         progress: called after every update; never when the weights come from the cache.
     """
-    root = Path(cache or os.environ.get("PILOTHOUSE_CACHE") or Path.home() / ".cache" / "pilothouse").expanduser()
+    root = cache_root(cache)
     entry = root / "warm-start" / content_key(policy, problems, settings, seed)
     found = _load(entry, policy)
     if found is not None:

@@ -84,9 +84,11 @@ def action_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         found: an evaluation as a dictionary.
     """
     rows = [("success", _interval(found["success"], "estimate").percent())] if found.get("success") else []
-    back = _interval(found["return"], "estimate")
+    for name, title in (("return", "return"), ("best_reward", "highest reward")):
+        if name in found:  # runs of earlier versions lack some
+            value = _interval(found[name], "estimate")
+            rows.append((title, f"{value.estimate:.4g} [{value.low:.4g}, {value.high:.4g}]"))
     rows += [
-        ("return", f"{back.estimate:.4g} [{back.low:.4g}, {back.high:.4g}]"),
         ("steps of an episode", f"{found['length']:.1f}"),
         ("change between two actions", f"{found['jerk']:.3g}"),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -94,10 +94,13 @@ class ControlTask(Part):
 
     Class attributes:
         plane: the observation columns that a picture of an episode shows; ``None`` if there is none to show.
+        edition: of an expert that is so slow that its episodes are kept; another one wherever it acts otherwise than
+            before. Empty has the episodes made anew every time.
     """
 
     catalogue: ClassVar[Catalogue] = ControlCatalogue("control task", "pilothouse.tasks")
     plane: ClassVar[tuple[int, int] | None] = None
+    edition: ClassVar[str] = ""
 
     data: str = ""
 
@@ -145,14 +148,21 @@ class ControlTask(Part):
             "Demonstrations.of(episodes).save(folder)"
         )
 
-    def demonstrations(self, count: int, seeds: SeedTree) -> Demonstrations:
+    def demonstrations(
+        self, count: int, seeds: SeedTree, progress: Callable[[int, int], None] | None = None
+    ) -> Demonstrations:
         """Return ``count`` episodes to learn from: those saved in ``data``, or successes of the expert.
+
+        Args:
+            count: how many.
+            seeds: node of their starts and of whatever the expert draws.
+            progress: told how many of how many there are while a slow expert makes them.
 
         Raises:
             DataError: there are too few, they do not fit this task, or the expert keeps failing.
         """
         if not self.data:
-            return Demonstrations.of(self._shown(count, seeds))
+            return Demonstrations.of(self._shown(count, seeds, progress))
         found = self._saved()
         shape = len(found.observations.low), len(found.actions.low)
         if shape != (self.observation_dim, self.action_dim):
@@ -191,8 +201,12 @@ class ControlTask(Part):
         place, _, name = self.data.partition(":")
         return read_minari(name) if place == "minari" else Demonstrations.load(Path(self.data))
 
-    def _shown(self, count: int, seeds: SeedTree) -> list[Trajectory]:
+    def _shown(self, count: int, seeds: SeedTree, progress: Callable[[int, int], None] | None) -> list[Trajectory]:
         """Successes of the expert, in the order of their seeds."""
+        if self.edition:
+            from pilothouse.tasks.recording import recorded  # which records episodes of tasks
+
+            return recorded(self, count, seeds, progress)
         kept: list[Trajectory] = []
         for attempt in range(20):
             node, missing = seeds / attempt, count - len(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, ClassVar
 
 import torch
@@ -78,10 +79,12 @@ class Drift(ControlTask):
         """Return the wavering policy, for any number of slots."""
         return _Wavering(seeds.torch())
 
-    def demonstrations(self, count: int, seeds: SeedTree) -> Demonstrations:
+    def demonstrations(
+        self, count: int, seeds: SeedTree, progress: Callable[[int, int], None] | None = None
+    ) -> Demonstrations:
         """Return ``count`` episodes of the wavering policy, or those saved in ``data``."""
         if self.data:
-            return super().demonstrations(count, seeds)
+            return super().demonstrations(count, seeds, progress)
         policy = self.behaviour(seeds / "policy")
         world = self.make(count, seeds / "world")
         return Demonstrations.of(play(world, lambda seen, _: policy.act(seen), self.bounds))

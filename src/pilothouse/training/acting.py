@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pilothouse.core.errors import RunError
 from pilothouse.core.parts import SLOT
+from pilothouse.core.seeds import SeedTree
 from pilothouse.reports.action_figures import episodes_figure, learning_figure
 from pilothouse.reports.files import writing
+from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
 from pilothouse.tasks.control import ControlTask
+from pilothouse.tasks.demonstrations import Demonstrations
 from pilothouse.training.action_evaluation import ActionEvaluation
 from pilothouse.training.config import RunSettings
 from pilothouse.training.model_folder import save_model
@@ -90,6 +93,17 @@ def conclude_acting(
         "figure": str(figure.relative_to(store.path)),
         "picture": str(picture.relative_to(store.path)),
     }
+
+
+def recorded_episodes(task: ControlTask, count: int, seeds: SeedTree, progress: Progress) -> Demonstrations:
+    """Return a task's episodes to learn from, and show how far a slow expert has come with them.
+
+    Raises:
+        DataError: there are too few, they do not fit the task, or the expert keeps failing.
+    """
+    return task.demonstrations(
+        count, seeds, lambda done, total: progress.track(done, total, f"{done} of {total} episodes of the expert")
+    )
 
 
 def finished_model(store: RunStore) -> Path:

@@ -19,7 +19,7 @@ from pilothouse.policies.ema import EMA
 from pilothouse.reports.action_figures import episodes_figure
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
-from pilothouse.training.acting import conclude_acting, finished_model
+from pilothouse.training.acting import conclude_acting, finished_model, recorded_episodes
 from pilothouse.training.action_config import ActionConfig
 from pilothouse.training.action_evaluation import ActionEvaluation, evaluate_actions
 from pilothouse.training.action_fit import fit_step
@@ -121,7 +121,7 @@ class ActionCourse:
             f"{task.title}: sees {task.observation_dim} numbers, acts with {task.action_dim}, {task.horizon} steps at "
             f"most; episodes: {task.source()}"
         )
-        shown = task.demonstrations(config.training.demonstrations, seeds / "demonstrations")
+        shown = recorded_episodes(task, config.training.demonstrations, seeds / "demonstrations", progress)
         policy = config.policy.policy(shown.observations, shown.actions, (seeds / "weights").integer())
         check_spaces(policy, task)
         data = ChunkDataset(shown, policy.horizon, policy.model.observation_steps)

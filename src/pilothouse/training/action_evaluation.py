@@ -27,6 +27,8 @@ class ActionEvaluation:
     Args:
         success: share of episodes that fulfilled the task, with Wilson's interval; ``None`` where it does not say.
         returns: mean sum of rewards, with Student's interval.
+        best_reward: mean of each episode's highest reward, with Student's interval: how near it ever came to the task's
+            end, where the reward says how near it is (Push-T's coverage).
         length: mean steps of an episode.
         jerk: mean length of the change between consecutive actions, in the task's units.
         calls_per_plan: network calls for one plan of one slot.
@@ -39,6 +41,7 @@ class ActionEvaluation:
 
     success: Interval | None
     returns: Interval
+    best_reward: Interval
     length: float
     jerk: float
     calls_per_plan: float
@@ -58,6 +61,7 @@ class ActionEvaluation:
         return {
             "success": None if self.success is None else self.success.to_dict(),
             "return": self.returns.to_dict(),
+            "best_reward": self.best_reward.to_dict(),
             "episodes": len(self.outcomes.lengths),
             "length": self.length,
             "jerk": self.jerk,
@@ -119,10 +123,12 @@ def evaluate_actor(task: ControlTask, actor: Controller, seeds: SeedTree, keep: 
         write_episodes(keep, [error.trajectory])
         raise RunError(f"{error}; the episode is saved in {keep}") from error
     judged = outcomes.success.isfinite()
-    effort, spread = actor.effort, outcomes.returns.double().tolist()
+    effort, none = actor.effort, [0.0] * actor.slots
+    best = [float(one.rewards.max()) for one in outcomes.trajectories]
     return ActionEvaluation(
         success=wilson(int(outcomes.success.sum()), actor.slots) if judged.all() else None,
-        returns=paired_difference(spread, [0.0] * actor.slots),
+        returns=paired_difference(outcomes.returns.double().tolist(), none),
+        best_reward=paired_difference(best, none),
         length=float(outcomes.lengths.float().mean()),
         jerk=float(outcomes.jerk.mean()),
         calls_per_plan=effort.calls / effort.plans,

@@ -22,7 +22,7 @@ from pilothouse.core.seeds import SeedTree
 from pilothouse.reports.action_figures import episodes_figure
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore
-from pilothouse.training.acting import conclude_acting, finished_model
+from pilothouse.training.acting import conclude_acting, finished_model, recorded_episodes
 from pilothouse.training.action_evaluation import ActionEvaluation, evaluate_actor
 from pilothouse.training.config import overlay
 from pilothouse.training.offline_config import OfflineConfig
@@ -129,7 +129,7 @@ class OfflineCourse:
         """Return the training that ``config`` describes: episodes recorded or read, weights drawn."""
         task = config.task
         progress.say(f"{task.title}: episodes from {task.source()}")
-        shown = task.demonstrations(config.training.episodes, SeedTree(config.seed) / "demonstrations")
+        shown = recorded_episodes(task, config.training.episodes, SeedTree(config.seed) / "demonstrations", progress)
         data = OfflineData.of(task, shown)
         progress.say(f"{len(shown)} episodes, {len(data.transitions):,} transitions")
         return cls(OfflineTrainer(config, data, store, progress))
