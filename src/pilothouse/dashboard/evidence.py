@@ -10,6 +10,7 @@ from pathlib import Path
 from pilothouse.core.cards import Evidence
 from pilothouse.core.errors import RunError
 from pilothouse.dashboard.view import House
+from pilothouse.methods.measuring import checkout_evidence
 from pilothouse.reports.evidence import read_evidence
 from pilothouse.reports.run_list import Found
 
@@ -59,9 +60,10 @@ def verdicts(everything: Sequence[Measured]) -> dict[str, str]:
     return {name: str(found.verdict) for name, found in best.items()}
 
 
-def published(folder: Path = Path(__file__).parents[3] / "docs" / "methods") -> list[Measured]:
+def published() -> list[Measured]:
     """Return the evidence that lies in a checkout of the library; an installed copy has none."""
-    if not folder.is_dir():
+    folder = checkout_evidence()
+    if folder is None:
         return []
     paths = sorted(folder.glob("*-small.json")) + sorted(folder.glob("*-gpu.json"))
     read = [_read(path, path.stat().st_mtime_ns) for path in paths]
