@@ -98,12 +98,14 @@ def make_comparison(path: Path) -> Path:
     for method in ("grpo", "rloo"):
         make_run(path / "runs" / f"{method}-sums-seed-0-abc", method)
     rows = [
-        {key: interval(0.5) for key in ("accuracy", "greedy", "difference", "bootstrap", "improves")}
-        | {"method": method, "solved": 0.5, "length": 8.0, "entropy": None, "tokens_computed": 1e4, "seconds": 5.0}
+        {key: interval(0.5) for key in ("score", "difference", "bootstrap", "improves")}
+        | {"method": method, "figures": {"greedy": interval(0.5)}, "costs": {"tokens computed": interval(1e4)}}
         | {"of a later version": 1}
         for method in ("grpo", "rloo")
     ]
     found = {"tasks": ["sums"], "seeds": [0], "budget": "10 steps", "standings": rows, "command": "pilothouse compare"}
+    found |= {"metric": {"name": "accuracy", "share": True}, "further": [{"name": "greedy", "share": True}]}
+    found |= {"costs": [{"name": "tokens computed", "share": False}], "note": "Held-out answers."}
     found["by_task"] = {"sums": {method: interval(0.5) for method in ("grpo", "rloo")}}
     (path / "comparison.json").write_text(json.dumps(found))
     (path / "report.html").write_text("<!doctype html><script>alert(1)</script>")

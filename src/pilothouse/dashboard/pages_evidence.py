@@ -10,7 +10,7 @@ from pilothouse.dashboard.evidence import all_evidence
 from pilothouse.dashboard.pages_files import figures_of
 from pilothouse.dashboard.query import Query
 from pilothouse.dashboard.view import House, View
-from pilothouse.reports.comparison import COST, HEADER, rows_of
+from pilothouse.reports.comparison import header_of, legend, rows_of
 from pilothouse.reports.comparison_file import Stored, read_comparison
 from pilothouse.reports.run_list import Found
 
@@ -94,8 +94,9 @@ def comparison_view(house: House, name: str, query: Query) -> View:
             "name": name,
             "stored": stored,
             "fault": fault,
-            "header": (*HEADER, *COST),
+            "header": header_of(stored.comparison) if stored else [],
             "table": rows_of(stored.comparison) if stored else [],
+            "legend": legend(stored.comparison) if stored else "",
             "figures": figures_of(house.folder, found),
             "report": house.folder.holds(found.path / "report.html") and (found.path / "report.html").is_file(),
             "runs": [run for run in house.folder.summaries() if run.name.startswith(f"{name}/")],
