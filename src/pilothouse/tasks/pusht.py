@@ -32,7 +32,7 @@ class PushT(ControlTask):
 
     name: ClassVar[str] = "pusht"
     plane: ClassVar[tuple[int, int] | None] = (0, 1)
-    edition: ClassVar[str] = "2"
+    edition: ClassVar[str] = "1"
 
     sees: Literal["corners", "pose"] = "corners"
     noise: Annotated[float, Field(ge=0)] = 6.0
