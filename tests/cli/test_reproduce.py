@@ -89,6 +89,8 @@ def test_ctrl_c_ends_the_experiment_under_way_too(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     child = "import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(60)"
     script.write_text(
+        # a suite that itself runs in the background has interrupts ignored, and so would this
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys\nfrom pathlib import Path\nfrom pilothouse.methods.apart import run_apart\n"
         "from pilothouse.reports.progress import PlainProgress\n"
         f"run_apart([sys.executable, '-c', {child!r}], Path({str(tmp_path / 'log')!r}), PlainProgress(), None)\n"
