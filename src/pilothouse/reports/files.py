@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -58,31 +57,6 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-
-
-@contextmanager
-def locked(path: Path, whom: str) -> Iterator[int]:
-    """Keep everybody else out while the block runs.
-
-    Args:
-        path: the lock's file, made when missing.
-        whom: by whom it may be held, for the message.
-
-    Yields:
-        The file's descriptor; a child process that inherits it holds the lock until it ends, whatever becomes of us.
-
-    Raises:
-        RunError: somebody else holds it.
-    """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("wb")
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"{path.parent} is in use {whom}: call again when that has ended") from None
-        yield stream.fileno()
 
 
 def path_name(text: str) -> str:

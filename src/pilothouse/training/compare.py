@@ -14,7 +14,8 @@ from pathlib import Path
 import tomli_w
 
 from pilothouse.core.errors import ConfigError, RunError
-from pilothouse.reports.files import locked, path_name, write_text
+from pilothouse.reports.files import path_name, write_text
+from pilothouse.reports.locks import locked
 from pilothouse.reports.outcomes import Outcome
 from pilothouse.reports.progress import Progress
 from pilothouse.reports.runs import RunStore, without_none
