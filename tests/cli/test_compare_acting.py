@@ -16,7 +16,7 @@ import pytest
 
 from pilothouse.cli import main
 from pilothouse.methods.base import configured, methods
-from pilothouse.reports.files import locked
+from pilothouse.reports.locks import locked
 from pilothouse.training.action_config import ActionConfig
 from pilothouse.training.kinds import kind_of_recipe
 
