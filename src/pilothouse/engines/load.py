@@ -66,13 +66,13 @@ async def loaded(subject: Subject, concurrency: int, seconds: float) -> Load:
     if not found:
         raise Spent
     taken = time.perf_counter() - start
-    good = [one for one in found if one.answered.good and one.events.ended and one.pieces]
+    good = [one for one in found if one.answered.good and one.events.ended]  # an answer may be empty
     return Load(
         concurrency,
         len(found),
         len(good) / len(found),
         sum(_tokens(one) for one in good) / taken,
-        _middle([one.first_s for one in good]),
+        _middle([one.first_s for one in good if one.pieces]),
         _middle([one.answered.seconds for one in good]),
     )
 
