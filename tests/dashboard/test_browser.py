@@ -50,7 +50,10 @@ class Browser:
         self.driver, self.root, self.url = driver, root, url
 
     def open(self, path: str) -> None:
-        self.driver.get(self.url.rstrip("/") + path)
+        """Open a page and wait until it is there; a first navigation may come back before it is."""
+        base = self.url.rstrip("/")
+        self.driver.get(base + path)
+        self.wait(lambda: self.js("document.readyState == 'complete' && location.href").startswith(base))
 
     def all(self, selector: str) -> list[Any]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
@@ -118,14 +121,14 @@ def browser(driver: Any, runs: Path) -> Iterator[Browser]:
 
 def test_filters_answer_as_one_types(browser):
     browser.open("/")
-    assert len(browser.all("a.row")) == 4
+    browser.wait(lambda: len(browser.all("a.row")) == 4)
     browser.press("/")
     assert browser.js("document.activeElement.name") == "q"
     browser.press("ppo")
     browser.wait(lambda: len(browser.all("a.row")) == 1)
     assert "q=ppo" in browser.driver.current_url
     browser.driver.refresh()
-    assert len(browser.all("a.row")) == 1
+    browser.wait(lambda: len(browser.all("a.row")) == 1)
     browser.one("input[name=q]").clear()
     browser.one("input[name=q]").send_keys("grpo")
     browser.wait(lambda: len(browser.all("a.row")) == 3)
@@ -263,7 +266,7 @@ def test_without_a_script_forms_and_links_do(browser):
         browser.one("input[name=q]").send_keys("ppo")
         browser.one(".apply").click()
         browser.wait(lambda: "q=ppo" in browser.driver.current_url)
-        assert len(browser.all("a.row")) == 1
+        browser.wait(lambda: len(browser.all("a.row")) == 1)
     finally:
         browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
