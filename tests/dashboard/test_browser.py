@@ -50,10 +50,14 @@ class Browser:
         self.driver, self.root, self.url = driver, root, url
 
     def open(self, path: str) -> None:
-        """Open a page and wait until it is there; a first navigation may come back before it is."""
+        """Open a page; the first navigation of a new browser may come back without it, and is made again."""
         base = self.url.rstrip("/")
-        self.driver.get(base + path)
-        self.wait(lambda: self.js("document.readyState == 'complete' && location.href").startswith(base))
+
+        def there() -> bool:
+            self.driver.get(base + path)
+            return self.js("document.readyState == 'complete' && location.href").startswith(base)
+
+        self.wait(there)
 
     def all(self, selector: str) -> list[Any]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
