@@ -231,7 +231,7 @@ def test_comparisons(pages):
 
 def test_claims(pages, runs, kit):
     page = text(pages.get("/claims"))
-    for part in ("it &lt;b&gt;rises&lt;/b&gt;", "3.5 points [1, 6]", "could not be measured", "partly reproduced"):
+    for part in ("it &lt;b&gt;rises&lt;/b&gt;", "3.5 points [1, 6]", "<td>none</td>", "partly reproduced"):
         assert part in page
     assert "riskpo" not in text(pages.get("/claims?verdict=reproduced")).partition('id="results"')[2]
     assert "1 min 01 s" in text(pages.get("/evidence/reproduce-riskpo-small/riskpo-small.json"))

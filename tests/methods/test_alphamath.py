@@ -35,19 +35,14 @@ from pilothouse.training.run import resume, train
 from pilothouse.training.scoring import scored_runner
 from pilothouse.training.sources import Source
 
+pytestmark = pytest.mark.usefixtures("fresh_cache")
+
 TABLE: dict[str, Any] = {
     "task": {"name": "chain-arithmetic", "chain_steps": 1, "operations": "+", "train_size": 50, "test_size": 12},
     "policy": {"size": "nano", "warm_start": {"epochs": 30.0, "solution_loss": 0.0, "batch_tokens": 128}},
     "program": {"n_sims": 6, "n_children": 3},
     "training": {"steps": 2, "prompts": 8, "eval_problems": 8, "checkpoint_every": 1, "minibatches": 2},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PILOTHOUSE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def config(**changes: Any) -> RunConfig:

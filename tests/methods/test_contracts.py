@@ -26,6 +26,8 @@ from pilothouse.reports.runs import without_none
 from pilothouse.training.recipe import PolicyGradient
 from pilothouse.training.run import resume, train
 
+pytestmark = pytest.mark.usefixtures("fresh_cache")
+
 
 class Row(TypedDict):
     """A method, and what it changes of GRPO's recipe: the settings its paper is about; and what makes it small."""
@@ -260,13 +262,6 @@ def recipe(name: str) -> dict[str, Any]:
     return find_method(name).policy_gradient.model_dump(mode="json")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PILOTHOUSE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The smallest task on which every method learns something: even digits are worth a point each."""
@@ -395,6 +390,7 @@ def test_a_file_dropped_in_the_folder_is_a_method(shelf: Path) -> None:
 ADVICE = """
 from dataclasses import replace
 from pilothouse.methods.grpo import METHOD as GRPO
+
 METHOD = replace(GRPO, card=replace(GRPO.card, name="advice"), recipe=None)
 """
 

@@ -22,6 +22,8 @@ from pilothouse.reports.runs import RunStore
 from pilothouse.tasks.noisy_scorer import NoisySteps
 from pilothouse.training.run import train
 
+pytestmark = pytest.mark.usefixtures("fresh_cache")
+
 SMOKE = replace(DESIGNS["smoke"], seeds=1, problems=4)
 
 
@@ -61,11 +63,6 @@ def figures(**accuracy: float) -> Figures:
 def test_bars_are_those_of_the_claims(given: dict[str, float], failed: int | None) -> None:
     passed = [claim.passed for claim in claims(figures(**given), DESIGNS["small"])]
     assert passed == [at != failed for at in range(5)]
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PILOTHOUSE_CACHE", str(tmp_path_factory.getbasetemp() / "particle-cache"))
 
 
 def test_best_of_n_from_shared_draws_is_the_program(tmp_path: Path) -> None:

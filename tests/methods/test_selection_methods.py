@@ -32,12 +32,7 @@ from pilothouse.programs.budgeted import BudgetedGroup
 from pilothouse.reports.progress import Progress
 from pilothouse.training.config import nested, read_overrides
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PILOTHOUSE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("fresh_cache")
 
 
 @pytest.mark.parametrize(("name", "claims"), [("d3s", 4), ("dot", 3), ("hbpo", 7)])

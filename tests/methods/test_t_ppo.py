@@ -20,12 +20,7 @@ from pilothouse.methods.experiments.t_ppo.design import SHAPE, VARIANTS, Design,
 from pilothouse.methods.experiments.t_ppo.ideal import right_slot_use
 from pilothouse.reports.progress import Progress
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PILOTHOUSE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("fresh_cache")
 
 
 def test_smoke_reproduction_runs_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

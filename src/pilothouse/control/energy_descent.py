@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pilothouse.control.energy_step import Energy, energy_step
-from pilothouse.control.samplers import Draws, Plan, Planner, Sampler
+from pilothouse.control.samplers import Draws, FreshPlanner, Plan, Planner, Sampler
 from pilothouse.core.errors import ConfigError
 from pilothouse.policies.chunk import ChunkModel, ChunkPolicy
 from pilothouse.policies.energy_chunk import Dynamics, EnergyChunk, EnergyChunkPolicy
@@ -173,7 +173,7 @@ class EnergyDescent(Sampler):
         return Descended(chunk, energies, norms, steps, energies.gather(0, steps[None] - 1)[0], steps)
 
 
-class DescentPlanner:
+class DescentPlanner(FreshPlanner):
     """Plans every chunk from noise, and says what it found: the energy of each plan beside its calls.
 
     Args:
@@ -183,12 +183,7 @@ class DescentPlanner:
         generator: noise comes from it.
     """
 
-    def __init__(self, sampler: EnergyDescent, policy: ChunkPolicy, slots: int, generator: torch.Generator) -> None:
-        self.sampler, self.policy = sampler, policy
-        self.draws = Draws(slots, (policy.horizon, policy.action_dim), generator)
-
-    def reset(self, slots: Tensor) -> None:
-        """There is nothing to forget."""
+    sampler: EnergyDescent
 
     @torch.no_grad()
     def predict(self, observations: Tensor, rows: Tensor) -> Plan:

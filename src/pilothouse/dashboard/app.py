@@ -30,6 +30,7 @@ from pilothouse.dashboard.pages_runs import runs_view
 from pilothouse.dashboard.pages_search import search_view, searches_view, trace_view
 from pilothouse.dashboard.query import Query, link, together
 from pilothouse.dashboard.view import House, NotHere, View
+from pilothouse.reports.evidence import measured
 from pilothouse.reports.run_summary import table
 
 LOG = logging.getLogger("pilothouse.dashboard")
@@ -83,7 +84,10 @@ class Pages:
             "spark": spark_svg,
             "METRICS": words.METRICS,
         }
-        self._templates.filters |= {name: getattr(words, name) for name in words.FILTERS} | {"table": table}
+        self._templates.filters |= {name: getattr(words, name) for name in words.FILTERS} | {
+            "measured": measured,
+            "table": table,
+        }
         for name in self._templates.list_templates():  # compiled now, not while somebody waits for a page
             self._templates.get_template(name)
 

@@ -14,7 +14,6 @@ from pilothouse.methods.measuring import checkout_evidence
 from pilothouse.reports.evidence import read_evidence
 from pilothouse.reports.run_list import Found
 
-UNMEASURED = "not measured"
 #: Scales by how much they say.
 _SCALES = ("gpu", "small", "smoke")
 

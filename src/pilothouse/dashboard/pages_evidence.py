@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pilothouse.core.cards import Verdict
+from pilothouse.core.cards import Evidence, Verdict
 from pilothouse.core.errors import RunError
 from pilothouse.dashboard.evidence import all_evidence
 from pilothouse.dashboard.pages_files import figures_of
@@ -18,14 +18,12 @@ from pilothouse.reports.run_list import Found
 def claims_view(house: House, query: Query) -> View:
     """Return the table of claims, a block for each method's evidence."""
     everything = all_evidence(house)
-    words = query.text("q").lower().split()
     verdict = query.choice("verdict", [str(v) for v in Verdict])
     shown = [m for m in everything if m.evidence]
     counts = {str(v): sum(str(m.evidence.verdict) == str(v) for m in shown if m.evidence) for v in Verdict}
     if verdict:
         shown = [m for m in shown if m.evidence and str(m.evidence.verdict) == verdict]
-    if words:
-        shown = [m for m in shown if m.evidence and _holds(m.evidence, words)]
+    shown = [m for m in shown if m.evidence and query.found_in(_words(m.evidence))]
     shown.sort(key=lambda m: (m.evidence.method, m.evidence.scale) if m.evidence else ("", ""))
     return View(
         "claims.html",
@@ -111,7 +109,6 @@ def _stored(house: House, found: Found) -> tuple[Stored | None, str]:
         return None, house.folder.plain(str(error))
 
 
-def _holds(evidence: Any, words: list[str]) -> bool:
+def _words(evidence: Evidence) -> str:
     claims = " ".join(f"{claim.statement} {claim.bar}" for claim in evidence.claims)
-    everything = f"{evidence.method} {evidence.scale} {evidence.verdict} {claims}".lower()
-    return all(word in everything for word in words)
+    return f"{evidence.method} {evidence.scale} {evidence.verdict} {claims}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pilothouse.core.errors import nearest
-from pilothouse.dashboard.evidence import UNMEASURED, all_evidence, evidence_of, verdicts
+from pilothouse.dashboard.evidence import all_evidence, evidence_of, verdicts
 from pilothouse.dashboard.pages_run import settings
 from pilothouse.dashboard.query import Query
 from pilothouse.dashboard.view import House, NotHere, View
+from pilothouse.reports.claims import UNMEASURED
 
 if TYPE_CHECKING:
     from pilothouse.methods.base import Method
@@ -41,7 +42,6 @@ def methods_view(house: House, query: Query) -> View:
     known = house.methods()
     found = verdicts(all_evidence(house))
     rows = [{"card": m.card, "uses": uses_of(m), "verdict": found.get(m.card.name, UNMEASURED)} for m in known.values()]
-    words = query.text("q").lower().split()
     family = query.choice("family", {m.card.family for m in known.values()})
     uses, verdict = query.choice("uses", USES), query.choice("verdict", {row["verdict"] for row in rows})
     shown = [
@@ -50,7 +50,7 @@ def methods_view(house: House, query: Query) -> View:
         if family in ("", row["card"].family)
         and (not uses or uses in row["uses"])
         and verdict in ("", row["verdict"])
-        and _holds(row["card"], words)
+        and query.found_in(" ".join(map(str, row["card"].to_dict().values())))
     ]
     return View(
         "methods.html",
@@ -104,8 +104,3 @@ def _commands(method: Method) -> list[str]:
     if method.search is not None:
         found.append(f"pilothouse search {name} --task TASK --model RUN")
     return [*found, f"pilothouse reproduce {name}"]
-
-
-def _holds(card: Any, words: list[str]) -> bool:
-    everything = " ".join(str(value) for value in card.to_dict().values()).lower()
-    return all(word in everything for word in words)

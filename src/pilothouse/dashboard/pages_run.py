@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pilothouse.core.errors import RunError
@@ -15,7 +15,7 @@ from pilothouse.dashboard.words import figure, plain
 from pilothouse.reports.metrics_file import Metrics
 from pilothouse.reports.row_file import RowFile
 from pilothouse.reports.run_list import Found
-from pilothouse.reports.run_summary import Figure, RunSummary, Status, number, table, tables
+from pilothouse.reports.run_summary import Figure, RunSummary, Status, number, table, tables, tolerant
 from pilothouse.reports.show import one_line
 
 AGAIN_S = {Status.TRAINING: 2, Status.STOPPED: 15, Status.FINISHED: 0, Status.DAMAGED: 15}
@@ -33,8 +33,8 @@ def run_view(house: House, name: str, query: Query) -> View:
     found = house.folder.find(name, ("run",))
     faults = list(house.folder.summary(found).faults)
     context = current(house, found, query)
-    config = _tolerant(faults, lambda: house.config(found))
-    result = _tolerant(faults, lambda: house.result(found))
+    config = tolerant(faults, lambda: house.config(found))
+    result = tolerant(faults, lambda: house.result(found))
     context |= {
         "page": "runs",
         "title": name.rpartition("/")[2],
@@ -145,12 +145,3 @@ def _measures(result: Mapping[str, Any]) -> list[tuple[str, list[dict[str, float
         if any(math.isfinite(cell["value"]) for cell in cells):
             rows.append((name, cells))
     return rows
-
-
-def _tolerant(faults: list[str], read: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """What is read, or nothing and one fault more."""
-    try:
-        return read()
-    except RunError as error:
-        faults.append(str(error))
-        return {}

@@ -51,10 +51,13 @@ _BY_NAME = {column.name: column for column in COLUMNS}
 def runs_view(house: House, query: Query) -> View:
     """Return the list of runs."""
     everything = house.folder.summaries()
-    words = query.text("q").lower().split()
     method, task = query.text("method"), query.text("task")
     status = query.choice("status", list(Status))
-    shown = [run for run in everything if _holds(run, words) and method in ("", run.method) and task in ("", run.task)]
+    shown = [
+        run
+        for run in everything
+        if query.found_in(_words(run)) and method in ("", run.method) and task in ("", run.task)
+    ]
     counts = Counter(run.status for run in shown)
     shown = [run for run in shown if status in ("", run.status)]
     wanted = query.choice("sort", [sign + name for name in _BY_NAME for sign in ("", "-")], "-age")
@@ -88,6 +91,5 @@ def ordered(runs: Sequence[RunSummary], wanted: str) -> list[RunSummary]:
     return sorted(known, key=column.key, reverse=falling) + unknown
 
 
-def _holds(run: RunSummary, words: list[str]) -> bool:
-    everything = f"{run.name} {run.method} {run.task} seed-{run.seed} {run.status}".lower()
-    return all(word in everything for word in words)
+def _words(run: RunSummary) -> str:
+    return f"{run.name} {run.method} {run.task} seed-{run.seed} {run.status}"

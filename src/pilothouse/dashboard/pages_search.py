@@ -8,7 +8,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pilothouse.core.errors import RunError
 from pilothouse.dashboard.pages_files import figures_of
 from pilothouse.dashboard.pages_run import settings
 from pilothouse.dashboard.query import Query
@@ -16,7 +15,7 @@ from pilothouse.dashboard.view import House, View
 from pilothouse.reports.ancestry import ancestry_svg
 from pilothouse.reports.row_file import RowFile
 from pilothouse.reports.run_list import Found
-from pilothouse.reports.run_summary import number, table, tables, text, title
+from pilothouse.reports.run_summary import number, table, tables, text, title, tolerant
 from pilothouse.reports.trees import chosen_path, tree_svg
 
 SIZE = 50
@@ -157,11 +156,6 @@ def _budgets(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _read(house: House, found: Found) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:
     """Configuration and result of a search, and what cannot be read of them."""
     faults: list[str] = []
-    config: Mapping[str, Any] = {}
-    result: Mapping[str, Any] = {}
-    try:
-        config = house.config(found)
-        result = house.result(found)
-    except RunError as error:
-        faults.append(house.folder.plain(str(error)))
-    return config, result, faults
+    config = tolerant(faults, lambda: house.config(found))
+    result = tolerant(faults, lambda: house.result(found))
+    return config, result, [house.folder.plain(fault) for fault in faults]

@@ -26,6 +26,11 @@ class Query:
         """Return a text, without spaces around it; cut when it is very long."""
         return self._given.get(name, "").strip()[:MOST_TEXT]
 
+    def found_in(self, text: str) -> bool:
+        """Whether a text holds every word that was searched for, in any case."""
+        everything = text.lower()
+        return all(word in everything for word in self.text("q").lower().split())
+
     def choice(self, name: str, known: Iterable[str], default: str = "") -> str:
         """Return one of what is known, or the default."""
         value = self.text(name)

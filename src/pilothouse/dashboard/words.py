@@ -9,8 +9,6 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from pilothouse.core.cards import Claim
-from pilothouse.reports.evidence import measured
 from pilothouse.reports.progress import duration
 from pilothouse.reports.run_summary import Figure, RunSummary, number
 
@@ -37,7 +35,7 @@ METRICS = {
 }
 #: What templates may use of this file.
 FILTERS = (
-    *("plain", "short", "percent", "share", "metric", "figure", "gain", "claimed"),
+    *("plain", "short", "percent", "share", "metric", "figure", "gain"),
     *("age", "span", "headline", "cut", "visible"),
 )
 _SHARES = {"accuracy", "held_out", "truncated", "dead_groups", "slot_use"}
@@ -100,11 +98,6 @@ def gain(found: Figure) -> str:
     """Return a difference of shares in points, with its interval."""
     ends = ", ".join(f"{100 * end:+.1f}" if math.isfinite(end) else "?" for end in (found.low, found.high))
     return f"{100 * found.value:+.1f} [{ends}]"
-
-
-def claimed(claim: Claim) -> str:
-    """Return what was measured of a claim, with its interval."""
-    return measured(claim) if math.isfinite(claim.measured) else "could not be measured"
 
 
 def age(moment: float, now: float | None = None) -> Markup:

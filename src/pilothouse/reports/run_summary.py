@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pilothouse.core.budgets import Budget
-from pilothouse.core.errors import PilothouseError, RunError
+from pilothouse.core.errors import PilothouseError
 from pilothouse.reports.files import read_json
 from pilothouse.reports.row_file import last_row, sampled_rows
+from pilothouse.reports.runs import RunStore
 
 QUIET_S = 90.0  #: a run that wrote nothing for so long, or for ten of its steps, has stopped
 FILES = ("config.toml", "metrics.jsonl", "result.json")
@@ -116,10 +116,10 @@ def summarise(path: Path, name: str) -> RunSummary:
         name: what to call it.
     """
     faults: list[str] = []
-    config = _read(faults, lambda: _toml(path / "config.toml"))
-    result = _read(faults, lambda: read_json(path / "result.json") if (path / "result.json").exists() else {})
-    last = _read(faults, lambda: last_row(path / "metrics.jsonl"))
-    rows = _read(faults, lambda: {"rows": sampled_rows(path / "metrics.jsonl")}).get("rows", [])
+    config = tolerant(faults, RunStore(path).read_config)
+    result = tolerant(faults, lambda: read_json(path / "result.json") if (path / "result.json").exists() else {})
+    last = tolerant(faults, lambda: last_row(path / "metrics.jsonl"))
+    rows = tolerant(faults, lambda: {"rows": sampled_rows(path / "metrics.jsonl")}).get("rows", [])
     training = table(config.get("training"))
     before, after = outcome(table(result.get("before"))), outcome(table(result.get("after")))
     figures = {key: number(value) for key, value in last.items()}
@@ -189,14 +189,13 @@ def title(value: Any) -> str:
     return text(found.get("id") or found.get("name")) if found else text(value)
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}; mend that file") from error
+def tolerant(faults: list[str], read: Callable[[], Any]) -> Mapping[str, Any]:
+    """Return the table that is read, or an empty one and one fault more.
 
-
-def _read(faults: list[str], read: Any) -> Mapping[str, Any]:
+    Args:
+        faults: what could not be read, a sentence each; added to.
+        read: reads.
+    """
     try:
         return table(read())
     except PilothouseError as error:
